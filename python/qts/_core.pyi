@@ -1,0 +1,635 @@
+"""The compiled core. Prices, quantities and money are integers in the instrument's scales, times UTC nanoseconds."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Final, Literal, final
+
+from typing_extensions import Buffer
+
+from qts._shapes import (
+    BesideRows,
+    BusCounters,
+    BusSettings,
+    CauseName,
+    CodeRow,
+    DeadLetterRow,
+    EventRowOut,
+    InputRow,
+    InstrumentSpec,
+    JournalRetired,
+    JournalSummary,
+    LatencyRow,
+    LevelCounters,
+    LockdownRow,
+    QueueCounters,
+    Scheduling,
+    SideName,
+    StopRow,
+    SynthConfig,
+    TrackName,
+    TypeLatencies,
+)
+
+__all__ = [
+    "ACTION_CLASSES",
+    "EVENT_TYPES",
+    "PROTECTIVE_EXITS",
+    "RECORD_KINDS",
+    "SAFETY_FLAGS",
+    "SAFETY_STATES",
+    "TICK_FIELDS",
+    "CsvStream",
+    "EngineError",
+    "FillEvent",
+    "Instruments",
+    "JournalDamageError",
+    "JournalRecords",
+    "JournalWriter",
+    "LiveBus",
+    "OrderEvent",
+    "P0Queue",
+    "P1Queue",
+    "P2Queue",
+    "P3Queue",
+    "Quote",
+    "SafetyWord",
+    "SourceError",
+    "StepEngine",
+    "TickView",
+    "WireEvent",
+    "__version__",
+    "code_table",
+    "format_decimal",
+    "journal_plan",
+    "journal_records",
+    "journal_verify",
+    "lockdown_table",
+    "measure_p0",
+    "measure_p1",
+    "parse_decimal",
+    "synth_daily_csv",
+    "synth_ticks_csv",
+]
+
+__version__: Final[str]
+EVENT_TYPES: Final[list[tuple[str, int]]]
+"""Name and level of each event type, in the order of the specification."""
+
+TICK_FIELDS: Final[list[tuple[str, str]]]
+"""Name and numpy type of each field of a tick as a record, in their order."""
+
+RECORD_KINDS: Final[list[str]]
+"""Names of the kinds of journal records."""
+
+ACTION_CLASSES: Final[list[tuple[str, int]]]
+"""Name and number of each class of action that the safety word permits or not."""
+
+SAFETY_STATES: Final[list[tuple[str, int]]]
+"""Name and number of each safety state, weakest first."""
+
+SAFETY_FLAGS: Final[list[tuple[str, int]]]
+"""Name and mask of each flag of the safety word; a kill level holds the bits of those below it."""
+
+PROTECTIVE_EXITS: Final[list[str]]
+"""The settings of `lockdown.protective_exits`."""
+
+class SourceError(Exception):
+    """Input data is at fault. `args`: path, line, column or None, found, expected."""
+
+    args: tuple[str, int, str | None, str, str]
+
+class EngineError(Exception):
+    """The engine found its own state inconsistent; it must not be used further."""
+
+def parse_decimal(text: str, scale: int) -> int:
+    """Return exact decimal text as an integer of `scale` decimals; ValueError if digits would be lost."""
+
+def format_decimal(value: int, scale: int) -> str:
+    """Return an integer of `scale` decimals as plain decimal text without trailing zeros."""
+
+def synth_ticks_csv(instruments: Instruments, config: SynthConfig) -> CsvStream:
+    """Return the tick rows of a synthetic market as CSV text in chunks, header first."""
+
+def synth_daily_csv(instruments: Instruments, config: SynthConfig) -> CsvStream:
+    """Return the daily bars of a synthetic market as CSV text in chunks, header first."""
+
+def measure_p0(probes: int, flooded: bool) -> BesideRows:
+    """Measure P0 and the bare wake-up of a thread scheduled like P0 in turns, `probes` times each, 0.8 ms for both.
+
+    With `flooded` the lower levels are flooded meanwhile. Returns `p0`, `p0_due`, `bare`, `bare_due`, each a latency in
+    nanoseconds; `due` counts from the moment at which a probe was due. Blocks without the interpreter lock.
+    """
+
+def measure_p1(events: int) -> float:
+    """Measure how many events per second one thread hands to another through the P1 ring; blocks without the lock."""
+
+class JournalDamageError(Exception):
+    """Durable bytes of a journal are not what was written (FS125). `args`: path, first bad byte, found, expected."""
+
+    args: tuple[str, int, str, str]
+
+def journal_verify(path: str | PathLike[str]) -> JournalSummary:
+    """Return what the journal in a directory holds, having read all of it; JournalDamageError if it is damaged."""
+
+def journal_plan(path: str | PathLike[str], keep_from: int, keep_days: int) -> JournalRetired:
+    """Return what JournalWriter.retire would retire in the journal in a directory, which nobody writes."""
+
+def journal_records(path: str | PathLike[str]) -> JournalRecords:
+    """Return the records of the journal in a directory, in their order, commits among them."""
+
+@final
+class JournalRecords:
+    """Records of a journal, checked as they are asked for: number, UTC nanoseconds, kind, version and payload."""
+
+    def __iter__(self) -> JournalRecords: ...
+    def __next__(self) -> tuple[int, int, str, int, bytes]: ...
+
+@final
+class JournalWriter:
+    """A journal that is open for appends. Threads may share it."""
+
+    def __new__(
+        cls, path: str | PathLike[str], *, sync: bool = True, keep_from: int = 0, keep_days: int = 30
+    ) -> JournalWriter:
+        """Open or make the journal and repair what a crash left behind.
+
+        Args:
+            path: its directory.
+            sync: whether to sync, by a thread of its own.
+            keep_from: the first record that somebody still needs; 0 keeps everything. Raised by keep_from().
+            keep_days: days that a segment is kept at least, unless the quota of 2 GiB is reached.
+        """
+    def unfinished(self) -> list[tuple[int, int, int, bytes]]:
+        """Return the P0 events found unhandled at the start: number, UTC nanoseconds, version, payload."""
+    def append(self, kind: str, payload: bytes, *, version: int = 1) -> int:
+        """Append a record and return its number; KeyError names an unknown kind."""
+    def wait_durable(self, seq: int, timeout_s: float = 1.0) -> None:
+        """Wait until a record is durable; TimeoutError if it takes too long, ValueError if a sync failed."""
+    def keep_from(self, seq: int) -> None:
+        """Say that every record in front of `seq` is acknowledged and in a verified backup; the bound only rises."""
+    def retire(self) -> JournalRetired:
+        """Retire whole segments, oldest first, as far as they are old enough, done and not needed.
+
+        Blocks for syncs, without the lock; appends go on.
+
+        Raises:
+            OSError: a file cannot be written or removed. The journal is good all the same.
+        """
+    @property
+    def usage(self) -> tuple[int, int]:
+        """Bytes of the journal, and how many it may have. From four fifths on: GR103."""
+    @property
+    def durable_seq(self) -> int:
+        """Number of the last durable record."""
+    @property
+    def lag(self) -> int:
+        """Records that are not durable yet."""
+    @property
+    def failure(self) -> str | None:
+        """What is wrong with the journal."""
+    def close(self) -> None:
+        """Sync what has been appended and end the journal."""
+
+@final
+class CsvStream:
+    """CSV text, produced as it is asked for."""
+
+    def __iter__(self) -> CsvStream: ...
+    def __next__(self) -> bytes: ...
+
+@final
+class Instruments:
+    """Every instrument of a run, by dense id."""
+
+    def __new__(cls) -> Instruments: ...
+    def __len__(self) -> int: ...
+    def add(self, spec: InstrumentSpec) -> int:
+        """Add an instrument and return its id; ValueError names what is wrong with the spec."""
+    def find(self, symbol: str) -> int | None:
+        """Return the id of `symbol`, or None."""
+    def symbol(self, instrument: int) -> str:
+        """Return the symbol of `instrument`."""
+    def tick_size(self, instrument: int, price: int, ts_ns: int) -> int:
+        """Return the tick size that binds an order at `price` at that time."""
+    def floor_to_tick(self, instrument: int, price: int, ts_ns: int) -> int:
+        """Return `price` rounded down to the ladder."""
+    def ceil_to_tick(self, instrument: int, price: int, ts_ns: int) -> int:
+        """Return `price` rounded up to the ladder."""
+    def step(self, instrument: int, price: int, ticks: int, ts_ns: int) -> int:
+        """Return `price` moved by `ticks` steps; each step uses the tick of the band it lands in."""
+    def price_limits(self, instrument: int, base: int, ts_ns: int) -> tuple[int, int] | None:
+        """Return lower and upper limit of a day with this base price, or None where no limit binds."""
+    def amount(self, instrument: int, price: int, qty: int) -> int:
+        """Return price times quantity in money units, exact."""
+    def fee(self, instrument: int, side: SideName, amount: int, ts_ns: int) -> int:
+        """Return the commission on `amount`, truncated as booked."""
+    def tax(self, instrument: int, side: SideName, amount: int, ts_ns: int) -> int:
+        """Return the transaction tax on `amount`, truncated as booked; zero for purchases."""
+
+@final
+class TickView:
+    """One market-data event. The engine reuses a single view: copy out what has to outlive the call."""
+
+    @property
+    def ts_ns(self) -> int:
+        """Engine (receive) time."""
+    @property
+    def ts_event_ns(self) -> int:
+        """Exchange time; may run backwards."""
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def kind(self) -> Literal["Q", "T", "A", "B"]:
+        """Q quote, T trade, A auction print, B bar close."""
+    @property
+    def price(self) -> int:
+        """Price of the print; for a quote 0."""
+    @property
+    def qty(self) -> int:
+        """Size of the print; for a quote 0."""
+    @property
+    def side(self) -> SideName | None:
+        """Aggressor of a trade, if told."""
+    @property
+    def bid(self) -> int:
+        """Best bid, 0 = none."""
+    @property
+    def bid_qty(self) -> int: ...
+    @property
+    def ask(self) -> int:
+        """Best ask, 0 = none."""
+    @property
+    def ask_qty(self) -> int: ...
+    @property
+    def position_qty(self) -> int:
+        """Quantity that the strategy's track holds."""
+    @property
+    def working_buy(self) -> int:
+        """Unfilled quantity of the track's working buys."""
+    @property
+    def working_sell(self) -> int:
+        """Unfilled quantity of the track's working sells."""
+
+@final
+class FillEvent:
+    """A fill that has been booked."""
+
+    kind: Literal["FILL_CONFIRMED", "FILL_PARTIAL"]
+    order_id: int
+    exec_seq: int
+    instrument: int
+    symbol: str
+    track: TrackName
+    side: SideName
+    qty: int
+    price: int
+    cumulative: int
+    remaining: int
+    amount: int
+    fee: int
+    tax: int
+    ts_exec_ns: int
+    ts_recv_ns: int
+
+@final
+class OrderEvent:
+    """The end of an order that did not come from its last fill."""
+
+    kind: Literal["ORDER_REJECTED", "ORDER_CANCELLED"]
+    order_id: int
+    instrument: int
+    symbol: str
+    track: TrackName
+    side: SideName
+    reason: str
+    remaining: int
+    ts_exec_ns: int
+    ts_recv_ns: int
+
+@final
+class Quote:
+    """Latest prices of an instrument; 0 = not known."""
+
+    last: int
+    bid: int
+    bid_qty: int
+    ask: int
+    ask_qty: int
+    ts_ns: int
+
+@final
+class StepEngine:
+    """A simulated account on a simulated venue, driven by market data on one thread."""
+
+    def __new__(
+        cls,
+        instruments: Instruments,
+        *,
+        cash: int,
+        latency_out_ns: int = 0,
+        latency_in_ns: int = 0,
+        latency_jitter_ns: int = 0,
+        seed: int = 0,
+        cycle_interval_ns: int = 0,
+        queues: Mapping[str, int] | None = None,
+    ) -> StepEngine: ...
+    def add_ticks(self, path: str, *, skip_bad_rows: bool = False) -> None:
+        """Add a tick file (.csv or .csv.gz); SourceError if it cannot be opened or its header is wrong."""
+    def add_bars(self, path: str, sessions: Sequence[tuple[int, int, int]], *, skip_bad_rows: bool = False) -> None:
+        """Add a bar file; `sessions` holds (effective_from_ns, open_s, close_s), seconds of the KST day."""
+    def add_chunks(self, name: str, chunks: Iterable[bytes], *, skip_bad_rows: bool = False) -> None:
+        """Add tick rows that arrive as CSV text in chunks, header first."""
+    def add_synthetic(self, config: SynthConfig) -> None:
+        """Add a synthetic market."""
+    def add_bar_series(self, interval_ns: int) -> None:
+        """Build bars of `interval_ns` for every instrument."""
+    def set_tick_handlers(
+        self, handlers: Sequence[tuple[Callable[[TickView], object], TrackName, Sequence[int] | None]]
+    ) -> None:
+        """Set who sees each tick: (callable returning an intent or None, track, instrument ids or None for all)."""
+    def set_cycle_handler(self, call: Callable[[CauseName, int, list[tuple[int, Any]]], object]) -> None:
+        """Set who runs pipeline cycles: callable(cause, scheduled_ns, [(handler number, intent), ...])."""
+    def set_p0_handler(self, call: Callable[[FillEvent | OrderEvent], object]) -> None:
+        """Set who hears of booked fills and ended orders."""
+    def run(self, until_ns: int | None = None, *, max_records: int | None = None) -> Literal["until", "pause", "end"]:
+        """Run until `until_ns`, for about `max_records` records, or until nothing is left.
+
+        Blocks; lets go of the interpreter lock except while handlers run; raises what a handler raises.
+        """
+    def stop(self) -> None:
+        """End the input here; the next `run` ends day orders, runs one last cycle and returns "end"."""
+    @property
+    def now_ns(self) -> int | None:
+        """Engine time, or None before the first record."""
+    @property
+    def cash(self) -> int: ...
+    @property
+    def reserved_cash(self) -> int:
+        """Cash held for working buys."""
+    @property
+    def records(self) -> int:
+        """Market records handled so far."""
+    def flows(self) -> tuple[int, int, int]:
+        """Return fees, taxes and realised profit (net of the sales' own costs) so far."""
+    def submit(
+        self,
+        instrument: int,
+        track: TrackName,
+        side: SideName,
+        kind: Literal["LIMIT", "MARKET"],
+        tif: Literal["DAY", "IOC"],
+        limit: int,
+        qty: int,
+    ) -> int:
+        """Send an order through the gate and return its id; a refusal arrives as an ORDER_REJECTED event.
+
+        `limit` is the worst price accepted, also for a market order.
+        """
+    def cancel(self, order_id: int) -> bool:
+        """Send a cancel; False if the order no longer works."""
+    def position(self, instrument: int, track: TrackName) -> tuple[int, int, int]:
+        """Return quantity, cost without fees and opening time of a track's holding."""
+    def positions(self) -> list[tuple[int, TrackName, int, int, int]]:
+        """Return every holding: instrument, track, quantity, cost without fees, opening time."""
+    def working(self, instrument: int, track: TrackName) -> tuple[int, int]:
+        """Return unfilled quantities of a track's working buys and sells."""
+    def quote(self, instrument: int) -> Quote:
+        """Return the latest prices of an instrument."""
+    def take_closed_bars(self) -> list[tuple[int, int, int, int, int, int, int, int]]:
+        """Return bars closed since the last call: instrument, interval_ns, start_ns, open, high, low, close, volume."""
+    def record_metric(self, stage: int, value_ns: int) -> None:
+        """Record how long pipeline stage `stage` took."""
+    def counters(self) -> dict[str, LevelCounters]:
+        """Return the counters of each level, "P0" to "P3"."""
+    def latency(self) -> dict[str, LatencyRow]:
+        """Return latencies by level ("P0".."P3") and by stage number (as text)."""
+    def order_counts(self) -> dict[str, int]:
+        """Return the number of orders that ended in each state, and "SUBMITTED_TOTAL"."""
+    def inputs(self) -> list[InputRow]:
+        """Return what each input has delivered so far."""
+
+@final
+class WireEvent:
+    """An event that has been checked and is ready to enter its level, as often as one likes."""
+
+    def __new__(
+        cls,
+        kind: int,
+        source: int,
+        id: bytes,  # noqa: A002 - it is called so
+        correlation: bytes,
+        ts_ns: int,
+        scope: str,
+        shard: int,
+        payload: bytes,
+        symbols: list[str] | None,
+        can_drop: bool,
+    ) -> WireEvent:
+        """Return an event from its parts; ValueError for numbers that do not exist and payloads that are too long."""
+
+@final
+class LiveBus:
+    """The four queues with their threads. Every method may be called from any Python thread.
+
+    None of its threads enters Python. What Python listens to waits in an outbox of each level until it is drained; P0
+    loses nothing there, P1 gives up the oldest, P2 merges, P3 samples.
+    """
+
+    def __new__(cls, settings: BusSettings | None = None, journal: str | PathLike[str] | None = None) -> LiveBus:
+        """Return a dispatcher that has not started.
+
+        With a `journal` directory P0 events are written there before they are admitted, and those that are not done
+        there are handled first after the start.
+
+        Raises:
+            ValueError: an unknown setting, an empty queue, or a journal that another process writes.
+            OSError: the journal cannot be read or written.
+            JournalDamageError: the journal is not what was written.
+        """
+    def ack(self, seqs: list[int]) -> None:
+        """Say that the P0 events of these numbers have been handled; they will not come again after a restart."""
+    def close_journal(self) -> None:
+        """End the journal, after the stop: what it holds is durable then. Blocks for a sync, without the lock."""
+    @property
+    def is_journaled(self) -> bool:
+        """Whether P0 events are written to a journal."""
+    def dispatch(self, event: WireEvent, timeout_ms: int = 0) -> int:
+        """Admit one event and return the number of the result.
+
+        P0 waits for room up to `timeout_ms` without the interpreter lock: 0 = it does not, negative = without end.
+        Other levels never wait.
+        """
+    def dispatch_many(self, events: list[WireEvent], timeout_ms: int = 0) -> bytes:
+        """Admit events in their order and return the number of each result, one byte each.
+
+        Nothing is admitted if one of them is none.
+        """
+    def dispatch_ticks(self, batch: Buffer, symbols: int, source: int, first_id: bytes) -> tuple[int, int, int, int]:
+        """Admit ticks as records (`TICK_FIELDS`) without the interpreter lock.
+
+        Symbols have numbers below `symbols`; identities count up from `first_id`. Returns how many were admitted, how
+        many older ones they displaced, and how many were refused and found it closed. Nothing is admitted if one record
+        is at fault: ValueError with its number, field, found and expected.
+        """
+    def subscribe_ticks(self) -> int:
+        """Listen to ticks as records, before the start; return the descriptor that becomes readable when some wait."""
+    def drain_ticks(self, max: int) -> bytes:  # noqa: A002 - it is called so
+        """Take up to `max` ticks as records, oldest first; never waits."""
+    def start(self) -> None:
+        """Start the threads; EngineError if nobody listens to P0 or it has been started before."""
+    def stop(self) -> StopRow:
+        """Stop in order, without the interpreter lock: up to `p0_drain_ms` plus twice `p3_drain_ms`.
+
+        What P0 and the protected part of P3 hold for Python can be drained afterwards.
+        """
+    def set_slot(self, slot: int, level: int) -> None:
+        """Set the degradation level that a slot asks for: 0 safety, 1 back-pressure, 2 operator."""
+    def level(self) -> int:
+        """Return the number of the degradation level in force."""
+    def state(self) -> Literal["STOPPED", "RUNNING", "DRAINING", "CLOSED"]:
+        """Return where it is in its life."""
+    def depths(self) -> list[tuple[int, int]]:
+        """Return the events waiting, by level: in the queue, and for Python."""
+    def counters(self) -> list[BusCounters]:
+        """Return what became of the events, by level."""
+    def failures(self) -> tuple[int, int]:
+        """Return how often native handlers failed, and how many events nobody handled."""
+    def holds(self) -> list[str]:
+        """Return the codes for which entries are blocked now: FS063, FS095, FS096, FS097, FS098."""
+    def release(self, code: str) -> bool:
+        """Take a cause away by its code; False if it still stands. ValueError for a code that blocks nothing here."""
+    def scheduling(self) -> tuple[Scheduling, Scheduling]:
+        """Return how the threads of P0 and P1 run; "normal" before they have started."""
+    def faults(self) -> tuple[int, int, int]:
+        """Return the windows in which P0 and P1 were too slow, and the journal's failures."""
+    def latencies(self) -> dict[str, TypeLatencies]:
+        """Return latencies in nanoseconds by event type."""
+    def alerts(self) -> list[tuple[str, dict[str, int]]]:
+        """Take the alerts given since the last call, oldest first; at most 1,024 are kept."""
+    def dead_letters(self) -> list[DeadLetterRow]:
+        """Return the events that native handlers gave up, oldest first."""
+    def lost_signals(self) -> list[EventRowOut]:
+        """Take the signals that were refused, purged or expired since the last call."""
+    def subscribe(self, level: int) -> int:
+        """Listen to a level, before the start; return the descriptor that becomes readable when events wait."""
+    def drain(self, level: int, max: int) -> list[EventRowOut]:  # noqa: A002 - it is called so
+        """Take up to `max` events of a level, in their order; never waits."""
+    def wake(self, level: int) -> None:
+        """Make the descriptor of a level readable, as if an event had come."""
+
+@final
+class P0Queue:
+    """P0: refuses when it is full, so that nothing is lost."""
+
+    def __new__(cls, capacity: int) -> P0Queue: ...
+    def __len__(self) -> int: ...
+    def put(self, event: WireEvent) -> int:
+        """Put one event and return the number of the result; never waits."""
+    def take(self, max: int) -> list[EventRowOut]:  # noqa: A002 - it is called so
+        """Take up to `max` events, oldest first."""
+    def close(self) -> None:
+        """Let no more events in; what is in can still be taken."""
+    def counters(self) -> QueueCounters:
+        """Return what became of the events so far."""
+
+@final
+class P1Queue:
+    """P1: the oldest event gives way."""
+
+    def __new__(cls, capacity: int) -> P1Queue: ...
+    def __len__(self) -> int: ...
+    def put(self, event: WireEvent) -> int:
+        """Put one event and return the number of the result; never waits."""
+    def take(self, max: int) -> list[EventRowOut]:  # noqa: A002 - it is called so
+        """Take up to `max` events, oldest first."""
+    def close(self) -> None:
+        """Let no more events in; what is in can still be taken."""
+    def counters(self) -> QueueCounters:
+        """Return what became of the events so far."""
+
+@final
+class P2Queue:
+    """P2: events of one type and scope merge."""
+
+    def __new__(cls, capacity: int) -> P2Queue: ...
+    def __len__(self) -> int: ...
+    def put(self, event: WireEvent) -> int:
+        """Put one event and return the number of the result; never waits."""
+    def take(self, max: int) -> list[EventRowOut]:  # noqa: A002 - it is called so
+        """Take up to `max` events, oldest first."""
+    def close(self) -> None:
+        """Let no more events in; what is in can still be taken."""
+    def counters(self) -> QueueCounters:
+        """Return what became of the events so far."""
+
+@final
+class P3Queue:
+    """P3: keeps one in `period` of a type when it is full; protected events bypass that, up to 4,096."""
+
+    def __new__(cls, capacity: int, period: int) -> P3Queue: ...
+    def __len__(self) -> int: ...
+    def put(self, event: WireEvent) -> int:
+        """Put one event and return the number of the result; never waits."""
+    def take(self, max: int) -> list[EventRowOut]:  # noqa: A002 - it is called so
+        """Take up to `max` events, oldest first."""
+    def close(self) -> None:
+        """Let no more events in; what is in can still be taken."""
+    def counters(self) -> QueueCounters:
+        """Return what became of the events so far."""
+
+def code_table() -> list[CodeRow]:
+    """Return every row of the table of codes, by family."""
+
+def lockdown_table() -> list[LockdownRow]:
+    """Return what each room does in LOCKDOWN."""
+
+@final
+class SafetyWord:
+    """Safety state, flags and policy in one atomic word (spec 01 §1). Any thread may call anything; nothing waits.
+
+    Raising never lowers anything. Lowering takes the word that was seen and fails if it has been raised since, even if
+    that raise changed neither state nor flags.
+    """
+
+    def __new__(cls, protective_exits: str = "TRUSTED_ONLY") -> SafetyWord:
+        """Return a word in NORMAL without flags; `protective_exits` is fixed for its life."""
+    @property
+    def state(self) -> int:
+        """State: 0 NORMAL, 1 WARNING, 2 FAIL, 3 LOCKDOWN. An engaged kill switch does not show here."""
+    @property
+    def value(self) -> int:
+        """The whole word, to be handed back to `release` or `clear_flags`."""
+    @property
+    def flags(self) -> int:
+        """The flags that are set, a mask of `SAFETY_FLAGS`."""
+    @property
+    def kill_level(self) -> int:
+        """Engaged level of the kill switch, 0 to 3. From 1 on everything but the state is that of LOCKDOWN."""
+    @property
+    def raises_lost(self) -> int:
+        """How many raises, ever, found 256 waiting to be taken: counted, not kept. Their state stands all the same."""
+    def raise_state(self, state: int, code: str, at_ns: int) -> bool:
+        """Raise the state to at least `state` (1 to 3) and return whether it changed.
+
+        Recorded in either case. ValueError names a state out of range or a code that is not in the table.
+        """
+    def release(self, seen: int, to_state: int) -> bool:
+        """Lower the state from what was seen to `to_state`; return whether that happened.
+
+        False, with nothing changed, if the word is no longer `seen`, or if there are raises that nobody has fetched by
+        `take_raises`, whoever raised them: no fault is released unheard. ValueError if `to_state` is not below the
+        state that was seen, or if the kill switch is engaged in it.
+        """
+    def set_flags(self, mask: int) -> bool:
+        """Set flags and return whether one of them was not set before; ValueError for bits that are no flag."""
+    def clear_flags(self, seen: int, mask: int) -> bool:
+        """Clear flags if the word is still `seen`; return whether that happened.
+
+        Any kill level in the mask clears the kill switch as a whole.
+        """
+    def permits(self, action: int) -> bool:
+        """Return whether a class of action is permitted now, by its number in `ACTION_CLASSES`; spec 01 §1.5."""
+    def take_raises(self) -> list[tuple[str, int, int, int]]:
+        """Return the raises since this was asked last: code, state before, state after, `at_ns`; oldest first."""

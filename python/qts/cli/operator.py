@@ -1,0 +1,347 @@
+"""Verbs that talk to a running engine: status, stop, kill, ack, approve, release, override, reload."""
+
+import json
+import os
+import pwd
+import re
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from qts.codes import UsageError
+from qts.ops.operator.messages import say
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="Home of the engine. Default: QTS_HOME, else ~/.qts.", show_default=False
+    ),
+]
+JsonOut = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="What happened and why this is right; recorded.")]
+OperatorId = Annotated[
+    str,
+    typer.Option(
+        "--operator", metavar="ID", help="Operator of the safety room. Default: the user's name.", show_default=False
+    ),
+]
+ReleasedCode = Annotated[
+    str | None, typer.Argument(metavar="[CODE]", help="Code that led to LOCKDOWN.", show_default=False)
+]
+OptionalCause = Annotated[str | None, typer.Option("--cause", metavar="TEXT", help="What happened; recorded.")]
+Phrase = Annotated[str | None, typer.Option("--phrase", metavar="TEXT", help="Account alias and code, typed by hand.")]
+Nonce = Annotated[str | None, typer.Option("--nonce", metavar="N", help="What the first step has shown.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
+
+_STOP_S: Final = 30.0
+_CHECKS_S: Final = 120.0
+"""Release checks ask the broker."""
+_DURATION: Final = re.compile(r"([1-9][0-9]*)\s*(m|h|d)", re.IGNORECASE)
+_SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+class Level(StrEnum):
+    """Levels of the kill switch."""
+
+    K1 = "K1"
+    K2 = "K2"
+    K3 = "K3"
+
+
+class State(StrEnum):
+    """Operating states."""
+
+    AGGRESSIVE = "AGGRESSIVE"
+    BALANCED = "BALANCED"
+    DEFENSIVE = "DEFENSIVE"
+
+
+override = typer.Typer(help="Hold an operating state by hand, for a limited time.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for command in (status, stop, kill, ack, approve, release, reload):
+        app.command(command.__name__)(command)
+    app.add_typer(override, name="override")
+
+
+def status(home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Show what the running engine is doing. What is unknown is shown as unknown.
+
+    Exit code 2 if no engine runs.
+    """
+    result = _ask("status", {}, home)
+    sys.stdout.write(_json(result) if as_json else _status_text(result))
+
+
+def stop(
+    home: Home = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", metavar="S", min=0, help="Seconds to wait for the end; 0 = do not wait.")
+    ] = _STOP_S,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """End the running engine in order: working orders end, the books are closed, everything is written.
+
+    Waits for the end. Exit code 1 if it has not come within the time.
+    """
+    from qts.ops.operator import NoAnswer
+
+    wait = timeout_s > 0
+    try:
+        result = _ask("stop", {"wait": wait}, home, wait_s=timeout_s or None)
+    except NoAnswer:
+        raise NoAnswer(
+            found=say("still_stopping", seconds=f"{timeout_s:g}"),
+            expected=say("answer_expected"),
+            hint=say("still_stopping_hint"),
+        ) from None
+    ended = result.get("ended")
+    if as_json:
+        sys.stdout.write(_json(result))
+    elif not wait:
+        sys.stdout.write(f"stopping: {result['reason']}\n")
+    else:
+        sys.stdout.write(f"ended: {ended or say('ended_unknown')}\n")
+    if wait and ended not in {"STOPPED", "DONE"}:
+        raise typer.Exit(1)
+
+
+def kill(
+    level: Annotated[
+        Level, typer.Argument(help="K1 no new entries, K2 and cancel all orders, K3 and close all positions.")
+    ] = Level.K1,
+    cause: Cause = "operator",
+    home: Home = None,
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Needed for K3.")] = False,
+    as_json: JsonOut = False,
+) -> None:
+    """Engage the kill switch.
+
+    Example: qts-engine kill K2 --cause "quotes look wrong"
+    """
+    if level is Level.K3 and not confirm:
+        raise UsageError(found=say("k3"), expected=say("k3_expected"), hint=say("k3_hint"))
+    _tell("kill", {"level": int(level.value[1]), "cause": cause}, home, as_json=as_json)
+
+
+def ack(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code that is acknowledged, for example FS040.")],
+    cause: Cause,
+    operator: OperatorId = "",
+    home: Home = None,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """Acknowledge a code, so that the engine leaves WARNING or FAIL if its checks pass. Exit code 1 if they do not.
+
+    Asks for the operator's secret on a terminal; elsewhere it is taken from QTS_OPERATOR_SECRET.
+    """
+    args = {"code": code, "cause": cause, **_login(operator)}
+    _tell("ack", args, home, as_json=as_json, wait_s=_CHECKS_S)
+
+
+def approve(
+    code: ReleasedCode = None,
+    cause: OptionalCause = None,
+    phrase: Phrase = None,
+    nonce: Nonce = None,
+    operator: OperatorId = "",
+    home: Home = None,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """Leave LOCKDOWN: first with CODE, --cause and --phrase, and after the cool-down with --nonce.
+
+    The secret is that of a safety officer. Exit code 1 if it is refused.
+    """
+    _release("approve", (code, cause, phrase, nonce), operator, home, as_json=as_json)
+
+
+def release(
+    code: ReleasedCode = None,
+    cause: OptionalCause = None,
+    phrase: Phrase = None,
+    nonce: Nonce = None,
+    operator: OperatorId = "",
+    home: Home = None,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """Release the kill switch, in the same two steps; `approve` then leaves LOCKDOWN. Exit code 1 if it is refused."""
+    _release("release", (code, cause, phrase, nonce), operator, home, as_json=as_json)
+
+
+def _release(
+    verb: str,
+    said: tuple[str | None, str | None, str | None, str | None],
+    operator: str,
+    home: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    *evidence, nonce = said
+    if (nonce is None) != all(evidence) or (nonce is not None and any(evidence)):
+        raise UsageError(found=say("two_steps"), expected=say("two_steps_expected"), hint=f"qts-engine {verb} --help")
+    if nonce is not None:
+        args: dict[str, object] = {"nonce": nonce}
+    else:
+        verb, args = f"{verb}.request", dict(zip(("code", "cause", "phrase"), evidence, strict=True))
+    _tell(verb, {**args, **_login(operator)}, home, as_json=as_json, wait_s=_CHECKS_S)
+
+
+def _login(operator: str) -> dict[str, object]:
+    secret = os.environ.get("QTS_OPERATOR_SECRET", "")
+    if not secret and sys.stdin.isatty():
+        secret = typer.prompt("secret", hide_input=True, err=True)
+    if not secret:
+        raise UsageError(found=say("no_secret"), expected=say("no_secret_expected"))
+    return {"operator": operator or pwd.getpwuid(os.geteuid()).pw_name, "secret": secret}
+
+
+def reload(
+    reason: Reason,
+    home: Home = None,
+    *,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Needed if a DANGER key changes.")] = False,
+    as_json: JsonOut = False,
+) -> None:
+    """Read the configuration files again and take in what a running engine can take, all of it or nothing.
+
+    Exit code 2 if the files are wrong or a change has to wait for a restart; the engine then runs on as before.
+    """
+    _tell("reload", {"reason": reason, "confirm": confirm}, home, as_json=as_json, wait_s=_CHECKS_S)
+
+
+@override.command("set")
+def override_set(
+    state: Annotated[State, typer.Argument(help="State to hold.", case_sensitive=False)],
+    reason: Reason,
+    duration: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 30m, 12h or 3d; at most 7d.")],
+    revert_to: Annotated[
+        State, typer.Option("--revert", help="State to go to when it expires.", case_sensitive=False)
+    ] = State.BALANCED,
+    home: Home = None,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """Hold an operating state.
+
+    Example: qts-engine override set DEFENSIVE --for 2d --reason "election"
+    """
+    args = {
+        "state": state.value,
+        "reason": reason,
+        "duration_s": _seconds(duration),
+        "revert_to": revert_to.value,
+    }
+    _tell("override.set", args, home, as_json=as_json)
+
+
+@override.command("clear")
+def override_clear(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
+    """End the override."""
+    _tell("override.clear", {"reason": reason}, home, as_json=as_json)
+
+
+@override.command("show")
+def override_show(home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Show the override that holds."""
+    result = _ask("override.show", {}, home)
+    if as_json:
+        sys.stdout.write(_json(result))
+    elif result["override"] is None:
+        sys.stdout.write(f"{say('no_override')}\n")
+    else:
+        sys.stdout.writelines(f"{name:<10} {_known(value)}\n" for name, value in result["override"].items())
+
+
+def _ask(verb: str, args: Mapping[str, object], home: Path | None, *, wait_s: float | None = None) -> dict[str, Any]:
+    from qts.config import home_dir
+    from qts.ops.operator import OperatorClient
+
+    with OperatorClient(home or home_dir()) as client:
+        return dict(client.call(verb, args, wait_s=wait_s))
+
+
+def _tell(
+    verb: str, args: Mapping[str, object], home: Path | None, *, as_json: bool, wait_s: float | None = None
+) -> None:
+    """Give a command and show what became of it; exit code 1 if it was not applied."""
+    result = _ask(verb, args, home, wait_s=wait_s)
+    if as_json:
+        sys.stdout.write(_json(result))
+    else:
+        word = say("applied") if result["applied"] else say("not_applied")
+        lines = [f"{word}: {result['reason']}" if result["reason"] else word]
+        lines += [f"  {name}: {_known(value)}" for name, value in result["detail"].items()]
+        (sys.stdout if result["applied"] else sys.stderr).write("\n".join(lines) + "\n")
+    if not result["applied"]:
+        raise typer.Exit(1)
+
+
+def _seconds(text: str) -> int:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(found=f"--for {text!r}", expected=say("duration"), hint="--for 12h")
+    return int(match[1]) * _SECONDS[match[2].lower()]
+
+
+def _json(result: Mapping[str, object]) -> str:
+    return f"{json.dumps(result, ensure_ascii=False, indent=2)}\n"
+
+
+def _known(value: object) -> str:
+    if value is None:
+        return say("unknown")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _status_text(result: Mapping[str, Any]) -> str:
+    """Return the status as a page of `name value` lines."""
+    from qts.ops.operator.status import uptime_text
+
+    session, account, queues = (result.get(part) or {} for part in ("session", "account", "queues"))
+    uptime, gate = result["uptime_s"], result.get("live_gate")
+    rows = {
+        "engine": f"qts-engine {result['version']}, process {result['pid']}",
+        "mode": _known(result["mode"]) + (" (stopping)" if result.get("stopping") else ""),
+        "uptime": _known(None if uptime is None else uptime_text(uptime)),
+        "as of": _known(None if uptime is None else f"{result['as_of_s']:.1f} s ago"),
+        "safety": _machine(result["safety"]),
+        "operating": _machine(result["operating"]),
+        "live gate": _known(gate and ("open" if gate["is_open"] else f"closed: {', '.join(gate['refusals'])}")),
+        "session": " ".join(_known(session.get(part)) for part in ("date", "phase", "time")),
+        "strategy": _known(session.get("strategy")),
+        "equity": f"{_known(account.get('equity'))} {account.get('currency') or ''}".rstrip(),
+        "cash": f"{_known(account.get('cash'))} {account.get('currency') or ''}".rstrip(),
+        "orders": f"working {_known(account.get('working_orders'))}, fills {_known(account.get('fills'))}",
+    }
+    positions = account.get("positions")
+    rows["positions"] = _known(None if positions is None else str(len(positions)))
+    rows |= {f"  {row['symbol']}": f"{row['qty']} {row['track']}" for row in positions or ()}
+    for level, row in queues.items():
+        rows[level] = ", ".join(f"{name} {count:,}" for name, count in row.items())
+    if not queues:
+        rows["queues"] = _known(None)
+    rows |= {f"error in {part}": error for part, error in result["errors"].items()}
+    return "".join(f"{name:<12} {value}\n" for name, value in rows.items())
+
+
+def _machine(machine: Mapping[str, Any] | None) -> str:
+    if machine is None:
+        return say("unknown")
+    since = _known(machine["since"])
+    cause = f", {machine['cause']}" if machine["cause"] else ""
+    more = [f"kill K{machine['kill_level']}"] if machine.get("kill_level") else []
+    more += ["safe mode"] if machine.get("safe_mode") else []
+    override_row = machine.get("override")
+    more += [f"override until {override_row['expires']} by {_known(override_row['by'])}"] if override_row else []
+    return f"{machine['state']} since {since}{cause}" + "".join(f", {part}" for part in more)

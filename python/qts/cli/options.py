@@ -1,0 +1,50 @@
+"""Options that several commands share."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from qts.codes import UsageError
+
+ConfigDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="DIR", help="Configuration directory. Default: the shipped one."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the report as JSON instead of a table.")]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the strategy. May be repeated."),
+]
+Cash: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--cash", metavar="N", help="Cash to start with. Default: `base_equity` of the configuration."),
+]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Write the report there: report.html, report.json, fills.csv and three more.",
+    ),
+]
+
+
+def settings(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Return `key=value` texts as a mapping."""
+    result: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(
+                found=f"--set {pair!r}", expected="KEY=VALUE", hint="for example --set fast=8 --set slow=21"
+            )
+        if key.strip() in result:
+            raise UsageError(
+                found=f"--set {key.strip()} twice",
+                expected="each parameter once",
+                hint="remove one of the two",
+            )
+        result[key.strip()] = value.strip()
+    return result

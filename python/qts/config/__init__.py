@@ -1,0 +1,93 @@
+"""Configuration: strict files in, one immutable object out."""
+
+from qts.config.classes import KeyClass, class_of
+from qts.config.describe import Shown, check, diff, schema, show
+from qts.config.difference import Change, differences
+from qts.config.findings import Finding
+from qts.config.live_gate import LiveEvidence, LiveGate
+from qts.config.manager import ConfigManager
+from qts.config.models.event import EventSettings
+from qts.config.models.local import LocalConfig, RiskConfig, VolIndexConfig
+from qts.config.models.pipeline import (
+    ReentryCooldown,
+    SimSession,
+    SimSettings,
+    StrategySettings,
+)
+from qts.config.models.reference import (
+    AlwaysOpenCalendar,
+    CostRow,
+    ExchangeCalendar,
+    InstrumentClass,
+    InstrumentRow,
+    LimitRow,
+    Phases,
+    Reference,
+    Synth,
+    TickRow,
+)
+from qts.config.models.safety import (
+    AnomalySettings,
+    GuardrailSettings,
+    LockdownSettings,
+    RecoverySettings,
+    SafetyFile,
+    WarningSettings,
+)
+from qts.config.models.state import OperatingStateSettings, StatePropertySettings
+from qts.config.models.strategies import SessionPhase, Strategies
+from qts.config.paths import home_dir, shipped_dir
+from qts.config.reload import ConfigReloader, ReloadRecord
+from qts.config.resolved import QtsConfig
+from qts.config.secrets import Secrets, load_secrets
+
+__all__ = [
+    "AlwaysOpenCalendar",
+    "AnomalySettings",
+    "Change",
+    "ConfigManager",
+    "ConfigReloader",
+    "CostRow",
+    "EventSettings",
+    "ExchangeCalendar",
+    "Finding",
+    "GuardrailSettings",
+    "InstrumentClass",
+    "InstrumentRow",
+    "KeyClass",
+    "LimitRow",
+    "LiveEvidence",
+    "LiveGate",
+    "LocalConfig",
+    "LockdownSettings",
+    "OperatingStateSettings",
+    "Phases",
+    "QtsConfig",
+    "RecoverySettings",
+    "ReentryCooldown",
+    "Reference",
+    "ReloadRecord",
+    "RiskConfig",
+    "SafetyFile",
+    "Secrets",
+    "SessionPhase",
+    "Shown",
+    "SimSession",
+    "SimSettings",
+    "StatePropertySettings",
+    "Strategies",
+    "StrategySettings",
+    "Synth",
+    "TickRow",
+    "VolIndexConfig",
+    "WarningSettings",
+    "check",
+    "class_of",
+    "diff",
+    "differences",
+    "home_dir",
+    "load_secrets",
+    "schema",
+    "shipped_dir",
+    "show",
+]

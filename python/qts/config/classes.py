@@ -1,0 +1,89 @@
+"""How carefully each key is to be changed, and when a change takes effect.
+
+The program goes by this table, not by the tag that stands in a local file: a file cannot talk a key harmless.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+Tag: TypeAlias = Literal["DANGER", "STABLE", "TUNABLE"]
+Reload: TypeAlias = Literal["HOT", "SESSION", "RESTART", "TIGHTEN_NOW"]
+"""When a change holds. HOT: next cycle. SESSION: next session. RESTART: next start.
+TIGHTEN_NOW: next cycle if it is stricter, else next session."""
+Stricter: TypeAlias = Literal["", "lower", "false"]
+
+
+class KeyClass(NamedTuple):
+    """What holds for a key, or for all keys below it."""
+
+    tag: Tag
+    reload: Reload
+    stricter: Stricter = ""
+    """Which way is the safe one, where there is one."""
+    reader: str = ""
+    """File below the package that reads the key; empty if the key is read in any case."""
+
+    @property
+    def is_built(self) -> bool:
+        """Whether anything reads the key in this version."""
+        return not self.reader or (_PACKAGE / self.reader).exists()
+
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_SAFETY: Final = "engine/safety.py"
+"""Where the composition root hands the keys of the safety room over."""
+_ANOMALIES: Final = "safety/anomaly.py"
+
+_RULES: Final[Mapping[str, KeyClass]] = {
+    "mode": KeyClass("DANGER", "RESTART"),
+    "live_enabled": KeyClass("DANGER", "TIGHTEN_NOW", "false"),
+    "trading_enabled": KeyClass("DANGER", "TIGHTEN_NOW", "false"),
+    "pipeline_paused": KeyClass("TUNABLE", "HOT"),
+    "safe_mode": KeyClass("TUNABLE", "HOT"),
+    "halt_all": KeyClass("DANGER", "HOT", reader=_SAFETY),
+    "failsafe_enabled": KeyClass("DANGER", "RESTART", reader=_SAFETY),
+    "kill_switch": KeyClass("DANGER", "RESTART", reader=_SAFETY),
+    "base_equity": KeyClass("STABLE", "RESTART"),
+    "loop": KeyClass("TUNABLE", "RESTART"),  # the core takes its timer at construction
+    "risk": KeyClass("DANGER", "TIGHTEN_NOW", "lower"),
+    "broker": KeyClass("DANGER", "RESTART"),
+    "market.source": KeyClass("STABLE", "RESTART"),
+    "market.max_quote_age_ms": KeyClass("STABLE", "HOT"),
+    "vol_index": KeyClass("STABLE", "SESSION"),
+    "event": KeyClass("STABLE", "RESTART"),
+    "operating_state": KeyClass("STABLE", "RESTART"),
+    "lockdown": KeyClass("DANGER", "RESTART", reader=_SAFETY),
+    "guardrail": KeyClass("STABLE", "SESSION", reader=_SAFETY),
+    "warning": KeyClass("STABLE", "SESSION", reader=_SAFETY),
+    "warning.size_factor": KeyClass("DANGER", "TIGHTEN_NOW", "lower", reader=_SAFETY),
+    "recovery": KeyClass("STABLE", "SESSION", reader=_SAFETY),
+    "anomaly": KeyClass("STABLE", "SESSION", reader=_ANOMALIES),
+    "strategy": KeyClass("TUNABLE", "SESSION"),
+    "sim": KeyClass("STABLE", "RESTART"),
+    "scalp": KeyClass("TUNABLE", "SESSION"),
+    "scalp.max_quote_age_ms": KeyClass("TUNABLE", "HOT"),
+    "swing": KeyClass("TUNABLE", "SESSION"),
+    "portfolio": KeyClass("TUNABLE", "SESSION"),
+}
+
+
+def class_of(key: str) -> KeyClass:
+    """Return what holds for a dotted key; KeyError for one that no row covers."""
+    name = key
+    while name not in _RULES:
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            raise KeyError(key)
+    return _RULES[name]
+
+
+def is_stricter(key: str, old: object, new: object) -> bool:
+    """Return whether `new` is on the safe side of `old`; False for equal values and keys without a safe side."""
+    side = class_of(key).stricter
+    if side == "false":
+        return old is True and new is False
+    if side == "lower" and isinstance(old, int | Decimal) and isinstance(new, int | Decimal):
+        return new < old
+    return False

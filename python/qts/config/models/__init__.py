@@ -1,0 +1,1 @@
+"""Models of the configuration files, one module for each file or folder."""

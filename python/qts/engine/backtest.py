@@ -1,0 +1,143 @@
+"""Backtests: recorded data through the same engine that trades."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from qts._core import SourceError
+from qts.clock import SystemClock
+from qts.codes import DataError, UsageError
+from qts.data import SQLiteStore
+from qts.engine.books import finish, open_books
+from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, load_config, strategies_of
+from qts.engine.session import Session, data_error
+from qts.feed import FeedFile, add_feed, inspect
+from qts.instruments import Catalog
+from qts.ops.report import BacktestResult, RunRecorder, check_target
+
+if TYPE_CHECKING:
+    from qts.clock import Clock
+    from qts.config import QtsConfig
+
+_PROGRESS_RECORDS: Final = 250_000
+
+
+def backtest(
+    data: str | Path | Sequence[str | Path],
+    strategy: "StrategyRef | Sequence[StrategyRef]",
+    *,
+    params: Mapping[str, Any] | None = None,
+    cash: str | int | Decimal | None = None,
+    config: "Path | str | QtsConfig | None" = None,
+    skip_bad_rows: bool = False,
+    out: Path | str | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+    clock: "Clock | None" = None,
+) -> BacktestResult:
+    """Run recorded ticks or bars through the engine at full speed.
+
+    Synchronous, so that it works in a notebook. The same input and configuration give the same decisions and fills.
+
+    Args:
+        data: files of ticks or bars (.csv, .csv.gz, .parquet); several are merged by receive time.
+        strategy: a registered name, `module:Class`, a Strategy class or instance, or several of them.
+        params: parameters for a strategy given by name or class.
+        cash: starting cash in the currency of the data; default `base_equity` of the configuration.
+        config: configuration directory, or a loaded configuration; default the shipped one.
+        skip_bad_rows: count bad rows instead of ending at the first one.
+        out: directory for the report; nothing is written without it.
+        on_progress: called now and then with records handled and fills booked so far.
+        clock: measures the run; the machine's clock by default.
+
+    Returns:
+        The result. Its rows live in temporary files until it is closed or collected.
+
+    Raises:
+        UsageError: a strategy, parameter or place that does not exist.
+        ConfigError: the configuration is wrong.
+        DataError: an input is wrong; no report is written.
+        EngineFault: the run ended in a fault.
+    """
+    if out is not None:
+        check_target(Path(out))
+    config = load_config(config)
+    built = strategies_of(strategy, params)
+    files = _inspect([data] if isinstance(data, str | Path) else data)
+    catalog = _catalog_for(config, files)
+    currency = catalog.currency(catalog.by_id(0).currency)
+    cash_start = cash_units(cash, config.local.base_equity, currency)
+    clock = clock or SystemClock()
+    calendars = calendars_of(config, catalog)
+    store = SQLiteStore(None)
+    books = open_books(
+        store,
+        catalog,
+        mode="BACKTEST",
+        strategy=",".join(one.strategy_id for one in built),
+        cash=cash_start,
+        config_hash=config.config_hash,
+        clock=clock,
+    )
+    session = Session(
+        config=config,
+        catalog=catalog,
+        calendars=calendars,
+        strategies=[(one, range(len(catalog))) for one in built],
+        cash=cash_start,
+        clock=clock,
+        store=store,
+        recorder=RunRecorder(store),
+    )
+    try:
+        _add_files(session, files, config, catalog, skip_bad_rows=skip_bad_rows)
+        started_ns = clock.monotonic_ns()
+        while session.advance(max_records=_PROGRESS_RECORDS) != "end":
+            if on_progress is not None:
+                on_progress(session.core.records, session.fills)
+        result = finish(books, session, catalog, wall_ns=clock.monotonic_ns() - started_ns, clock=clock)
+        if out is not None:
+            result.write(out)
+    except BaseException:
+        session.recorder.close()
+        store.close()
+        raise
+    return result
+
+
+def _inspect(paths: Sequence[str | Path]) -> list[FeedFile]:
+    if not paths:
+        raise UsageError(found="no data", expected="at least one file of ticks or bars", hint="name one with --data")
+    return [inspect(Path(path)) for path in paths]
+
+
+def _catalog_for(config: "QtsConfig", files: Sequence[FeedFile]) -> Catalog:
+    """Return the instruments in the currency of the data."""
+    whole = Catalog.load(config.reference)
+    symbols = [(file, file.first_symbol) for file in files if file.first_symbol]
+    for file, symbol in symbols:
+        if symbol in whole:
+            return catalog_in(config, whole[symbol].currency)
+        if not symbol.strip():
+            break
+        try:
+            whole[symbol]
+        except DataError as error:
+            # The first row decides the currency of the account: its symbol has to be known in any case.
+            raise DataError(
+                found=error.found, expected=error.expected, hint=error.hint, where=f"{file.path}:2"
+            ) from None
+    return catalog_in(config, whole.by_id(0).currency)
+
+
+def _add_files(
+    session: Session, files: Sequence[FeedFile], config: "QtsConfig", catalog: Catalog, *, skip_bad_rows: bool
+) -> None:
+    sessions: list[tuple[int, int, int]] = []
+    if any(file.kind == "bars" for file in files):
+        calendars = calendars_of(config, catalog)
+        sessions = calendars[0].session_table()
+    try:
+        add_feed(session.core, files, sessions, skip_bad_rows=skip_bad_rows)
+    except SourceError as error:
+        raise data_error(error, catalog) from None

@@ -1,0 +1,109 @@
+"""How a run is put together from configuration, reference data and the user's wishes."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from qts.codes import UsageError
+from qts.config import ConfigManager
+from qts.instruments import Catalog, load_calendars
+from qts.money import to_units
+from qts.strategy import Strategy, default_registry
+
+if TYPE_CHECKING:
+    from qts.config import QtsConfig
+    from qts.instruments import Calendar
+    from qts.money import Currency
+
+StrategyRef: TypeAlias = str | Strategy | type[Strategy]
+
+
+def load_config(config: "Path | str | QtsConfig | None", overrides: Mapping[str, object] | None = None) -> "QtsConfig":
+    """Return a resolved configuration: as it is, from a directory, or the shipped one."""
+    if config is None or isinstance(config, str | Path):
+        return ConfigManager(None if config is None else Path(config), overrides).load()
+    return config
+
+
+def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[str, Any] | None) -> list[Strategy]:
+    """Return fresh strategies for names, classes or instances; `params` go to a single named strategy or class.
+
+    Raises:
+        UsageError: an unknown name, parameters that do not fit, or parameters for something built already.
+    """
+    refs = [ref] if isinstance(ref, str | Strategy | type) else list(ref)
+    if not refs:
+        raise UsageError(found="no strategy", expected="at least one", hint="name one, for example ema_cross")
+    if params and (len(refs) > 1 or isinstance(refs[0], Strategy)):
+        raise UsageError(
+            found=f"parameters {', '.join(params)} without one strategy to give them to",
+            expected="parameters with a single strategy given by name or class",
+            hint="set them where the strategy is built: MyStrategy(fast=8)",
+        )
+    registry = default_registry()
+    built = []
+    for one in refs:
+        if isinstance(one, Strategy):
+            built.append(one)
+        elif isinstance(one, type):
+            built.append(one(**(params or {})))
+        else:
+            built.append(registry.create(one, params))
+    return built
+
+
+def catalog_in(config: "QtsConfig", currency: str, symbols: Sequence[str] | None = None) -> Catalog:
+    """Return the instruments that trade in `currency`, or of them only `symbols`, in the order given.
+
+    One account has one currency: what trades in another is unknown to its run.
+
+    Raises:
+        DataError: one of `symbols` is unknown.
+        UsageError: one of `symbols` trades in another currency.
+    """
+    reference = config.reference
+    every = reference.instruments
+    if symbols is not None:
+        whole = Catalog.load(reference)
+        for symbol in symbols:
+            if whole[symbol].currency != currency:
+                raise UsageError(
+                    found=f"symbol {symbol}, which trades in {whole[symbol].currency}",
+                    expected=f"symbols that trade in {currency}, the currency of the account",
+                    hint="run the two in two accounts",
+                )
+    rows = {
+        symbol: every[symbol]
+        for symbol in (every if symbols is None else symbols)
+        if reference.classes[every[symbol].class_name].currency == currency
+    }
+    return Catalog.load(reference.model_copy(update={"instruments": rows}))
+
+
+def calendars_of(config: "QtsConfig", catalog: Catalog) -> "list[Calendar]":
+    """Return the calendar of each instrument; the index is the instrument id."""
+    calendars = load_calendars(config.reference)
+    return [calendars[instrument.calendar] for instrument in catalog]
+
+
+def cash_units(cash: str | int | Decimal | None, default: int, currency: "Currency") -> int:
+    """Return starting cash in money units.
+
+    Raises:
+        UsageError: it is no plain positive amount, or finer than the currency.
+    """
+    amount = default if cash is None else cash
+    try:
+        units = to_units(amount, currency.scale)
+    except (ValueError, InvalidOperation) as error:
+        units, reason = 0, f" ({error})"
+    else:
+        reason = ""
+    if units <= 0:
+        raise UsageError(
+            found=f"cash {amount!s}{reason}",
+            expected=f"an amount of {currency.code} above 0 with at most {currency.scale} decimals, such as 100000000",
+            hint="give it without separators",
+        )
+    return units

@@ -1,0 +1,103 @@
+"""The event system of a live session, put together: dispatcher, journal, and the consumers of P3."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from qts.config import home_dir
+from qts.event import EventConfig, EventDispatcher, EventHandler, EventPriority
+from qts.event.consumers import Notifier, ReportMaker, StandardConsumers, standard_consumers
+
+if TYPE_CHECKING:
+    from qts.config import QtsConfig
+    from qts.event import DispatcherFigures
+    from qts.event.consumers import Metric, ReportRequest
+    from qts.ops.report import BacktestResult
+
+EVENTS_REPORT: Final = "events"
+"""Name of the report on the event system itself: levels, latencies, metrics."""
+
+
+class LiveEvents(NamedTuple):
+    """A running dispatcher and what handles its P3 events."""
+
+    dispatcher: EventDispatcher
+    consumers: StandardConsumers
+
+
+@asynccontextmanager
+async def live_events(
+    config: "QtsConfig",
+    handlers: Sequence[tuple[EventPriority, EventHandler]],
+    *,
+    home: Path | None = None,
+    notifiers: Sequence[Notifier] | None = None,
+    reports: Mapping[str, ReportMaker] = MappingProxyType({}),
+    journal: bool = True,
+) -> AsyncIterator[LiveEvents]:
+    """Run the event system of a live session while the block runs.
+
+    Log, notifications, metrics, reports and the state of the dashboard are taken care of; what they write lies in
+    `home`. The report "events" is always there.
+
+    Args:
+        config: a loaded configuration.
+        handlers: level and handler, in their order; at least one on P0.
+        home: where state is kept; default `QTS_HOME`, else `~/.qts`.
+        notifiers: channels to the operator beside the file; None = the terminal.
+        reports: makers of further reports, by name.
+        journal: whether P0 events are kept in `journal` of the home until they are handled.
+
+    Raises:
+        UsageError: nobody handles P0, or two handlers of a level have one name.
+        ValueError: another process writes the journal.
+        OSError: the journal cannot be read or written.
+    """
+    place = home_dir() if home is None else home
+    dispatcher = EventDispatcher(
+        EventConfig.from_settings(config.event), journal=place / "journal" if journal else None
+    )
+
+    def events_report(request: "ReportRequest", part: Path) -> None:
+        rows = events_figures(dispatcher.figures(), consumers.metric.snapshot())
+        head = {"at": request.at.isoformat(), **request.params}
+        part.write_text(
+            json.dumps({**head, **rows}, indent=2, default=str, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+
+    consumers = standard_consumers(place, notifiers=notifiers, reports={EVENTS_REPORT: events_report, **reports})
+    for priority, handler in handlers:
+        dispatcher.register_handler(priority, handler)
+    consumers.register(dispatcher)
+    try:
+        await dispatcher.start()
+        yield LiveEvents(dispatcher, consumers)
+    finally:
+        await dispatcher.stop()
+        consumers.close()
+
+
+def run_report(result: "BacktestResult") -> ReportMaker:
+    """Return the maker of the report of a run: the six files of `--out`."""
+    return lambda _request, part: result.write(part)
+
+
+def events_figures(figures: "DispatcherFigures", metrics: "Sequence[Metric]") -> dict[str, Any]:
+    """Return the figures of a dispatcher and a snapshot of metrics as JSON has them."""
+    return {
+        "levels": {priority.name: row._asdict() for priority, row in figures.levels.items()},
+        "latency_ns": dict(figures.latencies),
+        "native_errors": figures.native_errors,
+        "native_unhandled": figures.native_unhandled,
+        "metrics": [
+            {
+                **row._asdict(),
+                "labels": dict(row.labels),
+                "distribution": None if row.distribution is None else row.distribution._asdict(),
+            }
+            for row in metrics
+        ],
+    }

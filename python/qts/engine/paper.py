@@ -1,0 +1,308 @@
+"""Paper trading: a simulated KRX session, as fast as wanted."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from qts.clock import SystemClock
+from qts.codes import EngineFault, UsageError
+from qts.config import ConfigManager, ConfigReloader, QtsConfig, home_dir, load_secrets
+from qts.data import SQLiteStore
+from qts.engine.books import break_off, finish, open_books
+from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of
+from qts.engine.desk import PaperControls, PaperReload
+from qts.engine.session import Session
+from qts.engine.synthetic import base_prices, session_on, simulable, synth_config
+from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer
+from qts.ops.report import BacktestResult, RunRecorder
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from qts.clock import Clock
+    from qts.config import ReloadRecord
+    from qts.engine.books import Books
+    from qts.instruments import Catalog, SessionPhase
+
+_STEP_NS: Final = 200_000_000
+"""Wall time between two looks at the clock when the session is paced."""
+_MAX_STEP_NS: Final = 60_000_000_000
+"""Engine time between two looks for a stop when it is not."""
+MAX_SPEED: Final = 100_000.0
+"""Seconds of session per second of wall time, at most."""
+
+
+class Status(NamedTuple):
+    """Where a session stands."""
+
+    ts_ns: int
+    phase: "SessionPhase"
+    records: int
+    fills: int
+    equity: int
+    cash: int
+    money_scale: int
+    positions: int
+    working_orders: int
+    done: float
+    """Share of the session that has passed, 0 to 1."""
+
+
+class Engine:
+    """A paper account on a simulated KRX session. Build it with `from_config`, then `await engine.run()`.
+
+    Fills, orders, positions and equity are kept in `QTS_HOME/db/paper.sqlite`; each run is an account of its own.
+    While it runs it answers at `QTS_HOME/run/engine.sock` and is the only engine of its home.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        config: "QtsConfig",
+        home: Path,
+        open_books: "Callable[[], Books]",
+        strategy: str,
+        catalog: "Catalog",
+        open_ns: int,
+        close_ns: int,
+        clock: "Clock",
+        money_scale: int,
+        day: date,
+        files: ConfigManager | None = None,
+        audit: "Callable[[ReloadRecord], object] | None" = None,
+    ) -> None:
+        self._session = session
+        self._config = config
+        self._home = home
+        self._open_books = open_books
+        self._files = files
+        self._audit = audit
+        self._inbox = EngineInbox()
+        self._catalog = catalog
+        self._open_ns = open_ns
+        self._close_ns = close_ns
+        self._clock = clock
+        self._money_scale = money_scale
+        self._stopping = False
+        self._controls = PaperControls(
+            config, clock, self.request_stop, strategy=strategy, session_date=day.isoformat()
+        )
+        self.day = day
+        """Date of the session."""
+
+    @classmethod
+    def from_config(
+        cls,
+        config: "Path | str | QtsConfig | None" = None,
+        *,
+        mode: str = "paper",
+        strategy: StrategyRef = "ema_cross",
+        params: Mapping[str, Any] | None = None,
+        cash: "str | int | Decimal | None" = None,
+        seed: int | None = None,
+        day: date | None = None,
+        home: Path | None = None,
+        clock: "Clock | None" = None,
+        audit: "Callable[[ReloadRecord], object] | None" = None,
+    ) -> Self:
+        """Return an engine that is ready to run.
+
+        Args:
+            config: configuration directory, or a loaded configuration; default the shipped one.
+            mode: `paper`; no other mode is built.
+            strategy: a registered name, `module:Class`, a Strategy class or instance.
+            params: its parameters.
+            cash: starting cash in KRW; default `sim.session.cash`.
+            seed: seed of the market; default `sim.session.seed`.
+            day: date of the session; default today. A closed day gives the next session.
+            home: where state is kept; default `QTS_HOME`, else `~/.qts`.
+            clock: paces and labels the run; the machine's clock by default.
+            audit: makes a change of the configuration durable before it takes effect. Without it, or with a loaded
+                configuration, the operator cannot reload.
+
+        Raises:
+            UsageError: a mode, strategy, parameter or place that does not exist.
+            ConfigError: the configuration is wrong, or the file of secrets can be used by others.
+        """
+        if mode != "paper":
+            raise UsageError(
+                found=f"mode {mode!r}", expected="paper, the only mode of this version", hint="leave it out"
+            )
+        files = None
+        if config is None or isinstance(config, str | Path):
+            files = ConfigManager(None if config is None else Path(config))
+            config = files.load()
+        home = home or home_dir()
+        load_secrets(home)  # paper needs none; a file that others can use is refused all the same
+        clock = clock or SystemClock()
+        catalog = catalog_in(config, "KRW", config.sim.session.symbols)
+        calendars = calendars_of(config, catalog)
+        hours = session_on(calendars[0], day or calendars[0].session_date(clock.now_ns()))
+        currency = catalog.currency("KRW")
+        cash_start = cash_units(cash, config.sim.session.cash, currency)
+        built = strategies_of(strategy, params)
+        names = ",".join(one.strategy_id for one in built)
+        store = SQLiteStore(home / "db" / "paper.sqlite")
+        session = Session(
+            config=config,
+            catalog=catalog,
+            calendars=calendars,
+            strategies=[(one, range(len(catalog))) for one in built],
+            cash=cash_start,
+            clock=clock,
+            store=store,
+            recorder=RunRecorder(store),
+            prev_close=base_prices(catalog),
+        )
+        market = synth_config(list(catalog), [hours], config.sim.session.seed if seed is None else seed)
+        with simulable():
+            session.core.add_synthetic(market)
+        return cls(
+            session,
+            config=config,
+            home=home,
+            open_books=partial(
+                open_books,
+                store,
+                catalog,
+                mode="SIM",
+                strategy=names,
+                cash=cash_start,
+                config_hash=config.config_hash,
+                clock=clock,
+                account="paper",
+            ),
+            strategy=names,
+            catalog=catalog,
+            open_ns=hours.open_ns,
+            close_ns=hours.close_ns,
+            clock=clock,
+            money_scale=currency.scale,
+            day=hours.date,
+            files=files,
+            audit=audit,
+        )
+
+    def request_stop(self) -> None:
+        """Ask for an orderly end: working orders end, the books are closed, `run` returns. Safe in a signal handler."""
+        self._stopping = True
+
+    async def run(
+        self, *, speed: float | None = None, on_status: Callable[[Status], object] | None = None
+    ) -> BacktestResult:
+        """Run the session to its end and return the result. The operator can ask and stop it meanwhile.
+
+        Args:
+            speed: seconds of session per second of wall time; None = as fast as the machine can.
+            on_status: called about five times a second when paced, once a simulated minute when not.
+
+        Raises:
+            UsageError: the speed is not above 0, or an engine runs already in this home.
+            EngineFault: the run ended in a fault.
+        """
+        if speed is not None and not 0 < speed <= MAX_SPEED:
+            raise UsageError(
+                found=f"speed {speed:g}",
+                expected=f"a factor above 0 and up to {MAX_SPEED:g}, or max",
+                hint="try --speed max",
+            )
+        self._publish()
+        server = OperatorServer(self._home, self._port(), self._clock)
+        ended = None
+        try:
+            books = self._open_books()
+            started_ns = self._clock.monotonic_ns()
+            try:
+                stopped = await self._to_the_end(speed, started_ns, on_status)
+                ended = "STOPPED" if stopped else "DONE"
+                return finish(
+                    books,
+                    self._session,
+                    self._catalog,
+                    wall_ns=self._clock.monotonic_ns() - started_ns,
+                    clock=self._clock,
+                    status="STOPPED" if stopped else "DONE",
+                )
+            except EngineFault:
+                ended = "FAULT"
+                break_off(books, self._session, clock=self._clock)
+                raise
+        finally:
+            self._inbox.close()
+            server.close(ended)
+
+    def _port(self) -> OperatorPort:
+        """Return what the operator can reach. Safety and operating state are not built into a paper session yet."""
+        reload = None
+        if self._files is not None and self._audit is not None:
+            reloader = ConfigReloader(
+                self._files,
+                self._config,
+                clock=self._clock,
+                apply=self._reconfigure,
+                audit=self._audit,
+                open_positions=lambda: len(self._session.core.positions()),
+            )
+            reload = PaperReload(reloader, self._inbox)
+        return OperatorPort(engine=self._controls, reload=reload)
+
+    def _reconfigure(self, config: QtsConfig) -> None:
+        self._session.reconfigure(config)
+        self._controls.reconfigured(config)
+
+    def _publish(self) -> None:
+        self._controls.publish(self._session, self._catalog, stopping=self._stopping, progress=self.status().done)
+
+    async def _to_the_end(
+        self, speed: float | None, started_ns: int, on_status: Callable[[Status], object] | None
+    ) -> bool:
+        """Run until the session is over; return whether it was asked to stop."""
+        stop_sent = False
+        outcome = "until"
+        while outcome != "end":
+            if self._stopping and not stop_sent:
+                stop_sent = True
+                self._session.stop()
+            until_ns = await self._pace(speed, started_ns)
+            outcome = self._session.advance(None if stop_sent else until_ns)
+            self._inbox.run_due()
+            self._publish()
+            if on_status is not None:
+                on_status(self.status())
+        return stop_sent
+
+    async def _pace(self, speed: float | None, started_ns: int) -> int:
+        """Wait until the next step is due and return the engine time to run to."""
+        now_ns = self._session.core.now_ns or self._open_ns
+        if speed is None:
+            await asyncio.sleep(0)
+            return now_ns + _MAX_STEP_NS
+        elapsed_ns = self._clock.monotonic_ns() - started_ns
+        target_ns = self._open_ns + int(elapsed_ns * speed)
+        if target_ns <= now_ns:
+            await asyncio.sleep(_STEP_NS / 1e9)
+            elapsed_ns = self._clock.monotonic_ns() - started_ns
+            target_ns = self._open_ns + int(elapsed_ns * speed)
+        return max(target_ns, now_ns)
+
+    def status(self) -> Status:
+        """Return where the session stands."""
+        core, last = self._session.core, self._session.last
+        now_ns = core.now_ns or self._open_ns
+        span_ns = max(1, self._close_ns - self._open_ns)
+        return Status(
+            ts_ns=now_ns,
+            phase=self._session.phase(now_ns),
+            records=core.records,
+            fills=self._session.fills,
+            equity=last.equity if last is not None and last.equity else core.cash,
+            cash=core.cash,
+            money_scale=self._money_scale,
+            positions=len(core.positions()),
+            working_orders=self._session.pipeline.working_orders,
+            done=min(1.0, max(0.0, (now_ns - self._open_ns) / span_ns)),
+        )

@@ -1,0 +1,253 @@
+"""One run of the engine: an account, a venue, a pipeline, and the books they leave behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from qts._core import EngineError, SourceError, StepEngine
+from qts.broker import SimBroker
+from qts.codes import DataError, EngineFault
+from qts.data import FillRow, OrderRow
+from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
+from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
+from qts.pipeline.contracts import Switches
+from qts.strategy.contracts import Terms
+
+if TYPE_CHECKING:
+    from qts._core import FillEvent, OrderEvent
+    from qts.clock import Clock
+    from qts.config import QtsConfig
+    from qts.data import SQLiteStore
+    from qts.instruments import Calendar, Catalog, SessionPhase
+    from qts.ops.report import RunRecorder
+    from qts.pipeline.contracts import Cause, CycleResult, SentOrder
+    from qts.strategy import Strategy
+
+_FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
+
+_CHART_SAMPLES: Final = 4_000
+"""Prices per symbol that a chart holds, about."""
+
+Progress = Callable[[int, int], object]
+"""Called now and then with records handled and fills booked so far."""
+
+
+class Session:
+    """Everything of one run, wired: the core calls the pipeline, the pipeline orders, the books record.
+
+    Args:
+        config: resolved configuration.
+        catalog: the instruments of the run, all in the account's currency.
+        calendars: the calendar of each instrument; the index is the instrument id.
+        strategies: what decides, each with the ids of the instruments that it trades.
+        cash: starting cash in money units.
+        clock: measures; never decides.
+        store: where fills, orders and equity are recorded.
+        recorder: what the report is made of.
+        prev_close: closes of the session before the first one, by instrument id.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: "QtsConfig",
+        catalog: "Catalog",
+        calendars: "Sequence[Calendar]",
+        strategies: "Sequence[tuple[Strategy, Sequence[int]]]",
+        cash: int,
+        clock: "Clock",
+        store: "SQLiteStore",
+        recorder: "RunRecorder",
+        prev_close: Mapping[int, int] | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self.recorder = recorder
+        self._samples = 0
+        self._sample_every = 1
+        self._unsampled = 0
+        self.fills = 0
+        self.last: CycleResult | None = None
+        self.core = StepEngine(catalog.core, cash=cash, queues=queue_settings(config), **latency_ns(config))
+        self._sessions = SessionClock(calendars)
+        self._currency = catalog.currency(catalog.by_id(0).currency)
+        self._switches = _switches(config)
+        self.terms = [_terms(catalog, number) for number in range(len(catalog))]
+        self.pipeline = Pipeline(
+            strategies,
+            self.terms,
+            market=EngineMarket(self.core, prev_close),
+            account=EngineAccount(self.core),
+            broker=SimBroker(self.core),
+            rules=catalog.core,
+            sessions=self._sessions,
+            log=recorder,
+            clock=clock,
+            metrics=self.core,
+            config=pipeline_settings(config, self._currency),
+            switches=lambda: self._switches,
+        )
+        for interval_ns in self.pipeline.bar_intervals_ns():
+            self.core.add_bar_series(interval_ns)
+        self.core.set_tick_handlers(self.pipeline.tick_handlers())
+        self.core.set_cycle_handler(self._on_cycle)
+        self.core.set_p0_handler(self._on_p0)
+
+    def advance(
+        self, until_ns: int | None = None, *, max_records: int | None = None
+    ) -> Literal["until", "pause", "end"]:
+        """Run on; see `_core.StepEngine.run`.
+
+        Raises:
+            DataError: the input is at fault; everything up to the bad row has been handled.
+            EngineFault: the engine or a stage of the pipeline cannot go on.
+        """
+        try:
+            return self.core.run(until_ns, max_records=max_records)
+        except SourceError as error:
+            raise data_error(error, self._catalog) from None
+        except EngineError as error:
+            raise EngineFault(
+                "FS070",
+                found=str(error),
+                expected="order table, venue and book agree",
+                hint="report this as a defect",
+            ) from None
+
+    def reconfigure(self, config: "QtsConfig") -> None:
+        """Go by the switches, hard limits and quote ages of another configuration from the next cycle on.
+
+        What else it says holds from the next start on. Call it between two calls of `advance`.
+        """
+        self.pipeline.reconfigure(pipeline_settings(config, self._currency))
+        self._switches = _switches(config)
+
+    def stop(self) -> None:
+        """End the input here; the next `advance` ends day orders, runs one last cycle and returns "end"."""
+        self.core.stop()
+
+    def _on_cycle(self, cause: "Cause", scheduled_ns: int, intents: list[tuple[int, Any]]) -> None:
+        result = self.pipeline.on_cycle(cause, scheduled_ns, intents)
+        self.last = result
+        for decision in result.decisions:
+            self.recorder.on_action(decision.purpose, "SENT" if decision.action != "NONE" else decision.reason)
+        if cause != "EVENT" and result.equity:
+            self.recorder.on_equity(scheduled_ns, result.cash, result.market_value)
+            self._chart(scheduled_ns)
+
+    def _chart(self, ts_ns: int) -> None:
+        """Record the prices of the symbols that have one, up to what the charts hold.
+
+        A long run is sampled ever more rarely: a chart has no room for more, and looking costs more than the cycle.
+        """
+        self._unsampled += 1
+        if self._unsampled < self._sample_every:
+            return
+        self._unsampled = 0
+        self._samples += 1
+        if self._samples >= _CHART_SAMPLES:
+            self._samples //= 2
+            self._sample_every *= 2
+        for instrument in self._catalog:
+            if self.recorder.charts(instrument.symbol):
+                price = self.mark(instrument.id)
+                if price > 0:
+                    self.recorder.on_price(instrument.symbol, ts_ns, price)
+
+    def mark(self, instrument: int) -> int:
+        """Return what a unit would bring now: the bid, else the last trade; 0 if neither is known."""
+        quote = self.core.quote(instrument)
+        return quote.bid or quote.last
+
+    def phase(self, ts_ns: int) -> "SessionPhase":
+        """Return the session phase of the first instrument's market."""
+        return self._sessions.phase(0, ts_ns)
+
+    def _on_p0(self, event: "FillEvent | OrderEvent") -> None:
+        order = self.pipeline.on_p0(event)
+        if order is None:
+            return
+        if event.kind in _FILLS:
+            self._on_fill(event, order)  # type: ignore[arg-type]  # told apart by its kind
+        self._store.record_order(_order_row(order))
+
+    def _on_fill(self, fill: "FillEvent", order: "SentOrder") -> None:
+        self.fills += 1
+        self._store.record_fill(
+            FillRow(
+                trade_date=self._sessions.session_date(fill.ts_exec_ns),
+                order_id=fill.order_id,
+                exec_ref=str(fill.exec_seq),
+                ts_ns=fill.ts_recv_ns,
+                ts_exec_ns=fill.ts_exec_ns,
+                decision_id=order.decision_id,
+                symbol=fill.symbol,
+                track=fill.track,
+                side=fill.side,
+                qty=fill.qty,
+                price=fill.price,
+                amount=fill.amount,
+                fee=fill.fee,
+                tax=fill.tax,
+                cum_qty=fill.cumulative,
+                reason=order.reason,
+                strategy=order.strategy_id,
+            )
+        )
+
+
+def _switches(config: "QtsConfig") -> Switches:
+    local = config.local
+    return Switches(
+        trading_enabled=local.trading_enabled, safe_mode=local.safe_mode, pipeline_paused=local.pipeline_paused
+    )
+
+
+def _terms(catalog: "Catalog", number: int) -> Terms:
+    instrument = catalog.by_id(number)
+    return Terms.of(
+        number,
+        instrument.symbol,
+        instrument.lot,
+        instrument.price_scale,
+        instrument.qty_scale,
+        instrument.money_scale,
+    )
+
+
+def _order_row(order: "SentOrder") -> OrderRow:
+    request, response = order.request, order.response
+    return OrderRow(
+        order_id=response.broker_order_id,
+        ts_ns=order.sent_ns,
+        decision_id=order.decision_id,
+        symbol=request.symbol,
+        track=request.track,
+        side=request.side,
+        kind=request.order_type,
+        tif=request.tif,
+        qty=request.qty,
+        limit_price=request.limit_price,
+        state=response.status,
+        filled_qty=response.filled_qty,
+        amount=response.amount,
+        end_reason=response.message,
+        strategy=order.strategy_id,
+        updated_ns=order.updated_ns,
+    )
+
+
+def data_error(error: SourceError, catalog: "Catalog") -> DataError:
+    """Return what is wrong with an input in the user's words."""
+    path, line, column, found, expected = error.args
+    where = path if not line else f"{path}:{line}"
+    if column == "symbol":
+        hint = "add it to reference/instruments.yaml, or leave such rows out with --skip-bad-rows"
+        expected = f"a symbol that trades in {catalog.by_id(0).currency}, the currency of the account"
+    elif "gzip" in expected:
+        hint = "fetch or pack the file again: it was cut off or damaged on its way"
+    elif line > 1:
+        hint = "mend the row, or count such rows instead with --skip-bad-rows"
+    else:
+        hint = "see docs/howto.md for the file formats"
+    column_text = f"column {column}: " if column else ""
+    return DataError(found=f"{column_text}{found}", expected=expected, hint=hint, where=where)

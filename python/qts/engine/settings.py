@@ -1,0 +1,81 @@
+"""The configuration in the units of the rooms: fractions as parts per million, money and quantities as integers."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from qts.engines.contracts import RiskLimits
+from qts.pipeline.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from qts.config import QtsConfig
+    from qts.money import Currency
+
+_PPM: Final = 1_000_000
+_MS_NS: Final = 1_000_000
+
+
+def _ppm(fraction: Decimal) -> int:
+    return int(fraction * _PPM)
+
+
+def pipeline_settings(config: "QtsConfig", currency: "Currency") -> PipelineConfig:
+    """Return the pipeline's settings for an account in `currency`."""
+    risk, local, strategies = config.local.risk, config.local, config.strategies
+    cooldown = config.strategy.reentry_cooldown_s
+    return PipelineConfig(
+        limits=RiskLimits(
+            max_exposure_ppm=_ppm(risk.max_exposure_pct),
+            max_symbol_exposure_ppm=_ppm(risk.max_symbol_exposure_pct),
+            daily_loss_warning_ppm=_ppm(risk.daily_loss_warning_pct),
+            dd_warning_ppm=_ppm(risk.dd_warning_pct),
+            dd_danger_ppm=_ppm(risk.dd_danger_pct),
+            max_risk_score_ppm=_ppm(risk.max_risk_score),
+            max_trade_qty=risk.max_trade_qty,
+            max_order_money=risk.max_order_krw * 10**currency.scale,
+        ),
+        max_quote_age_ms={
+            "SCALP": strategies.scalp.max_quote_age_ms,
+            "SWING": local.market.max_quote_age_ms,
+            "PORTFOLIO": local.market.max_quote_age_ms,
+        },
+        entry_phases={
+            "SCALP": frozenset(strategies.scalp.session.allowed_phases),
+            "SWING": frozenset(strategies.swing.session.allowed_phases),
+            "PORTFOLIO": frozenset(strategies.portfolio.session.allowed_phases),
+        },
+        max_intents_per_cycle=config.strategy.max_intents_per_cycle,
+        reentry_cooldown={
+            "SCALP": cooldown.scalp,
+            "SWING": cooldown.swing,
+            "PORTFOLIO": cooldown.portfolio,
+        },
+        scalp_flat_at_close=strategies.scalp.flat_at_close,
+    )
+
+
+def queue_settings(config: "QtsConfig") -> dict[str, int]:
+    """Return the queue capacities as the core names them."""
+    queues = config.event.queues
+    return {
+        "p0_capacity": queues.p0.capacity,
+        "p0_spill_capacity": queues.p0.spill_capacity,
+        "p1_capacity": queues.p1.capacity,
+        "p1_batch_size": queues.p1.batch_size,
+        "p2_capacity": queues.p2.capacity,
+        "p2_batch_size": queues.p2.batch_size,
+        "p3_capacity": queues.p3.capacity,
+        "p3_batch_size": queues.p3.batch_size,
+        "p3_sample_period": round(1 / queues.p3.sample_rate),
+    }
+
+
+def latency_ns(config: "QtsConfig") -> dict[str, int]:
+    """Return latencies and their seed as the core names them."""
+    sim = config.sim
+    return {
+        "latency_out_ns": sim.latency_out_ms * _MS_NS,
+        "latency_in_ns": sim.latency_in_ms * _MS_NS,
+        "latency_jitter_ns": sim.latency_jitter_ms * _MS_NS,
+        "seed": sim.seed,
+        "cycle_interval_ns": config.local.loop.interval_ms * _MS_NS,
+    }

@@ -1,0 +1,115 @@
+"""What the engines are asked and what they answer.
+
+Money, prices and quantities are integers (account money units, price units, quantity units); fractions are
+integers in parts per million. Named tuples, because every order builds several of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from qts.broker.contracts import Side
+    from qts.strategy.contracts import Terms
+
+RiskStage: TypeAlias = Literal["PASS", "REDUCE", "BLOCK"]
+AdjustmentReason: TypeAlias = Literal["NEW_ENTRY", "REBALANCE", "EXIT", "NONE"]
+
+RATE_ONE: Final = 100_000_000
+"""One whole, where a cost rate travels as an integer."""
+
+GATES: Final = (
+    "sanity",
+    "permission",
+    "session",
+    "daily_loss",
+    "drawdown",
+    "position_count",
+    "symbol_weight",
+    "gross_exposure",
+    "buying_power",
+    "holding",
+    "max_trade_qty",
+    "max_order_value",
+    "concentration",
+)
+"""The risk gates in the order in which they are evaluated; `RiskDecision.checks` has one entry for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """Limits of the risk engine. Defaults are the shipped ones; `None` = no such limit."""
+
+    max_exposure_ppm: int = 500_000
+    max_symbol_exposure_ppm: int = 100_000
+    daily_loss_warning_ppm: int = 20_000
+    dd_warning_ppm: int = 50_000
+    dd_danger_ppm: int = 100_000
+    max_positions: int = 15
+    max_risk_score_ppm: int = 700_000
+    max_trade_qty: int | None = 1_000
+    """Largest order in whole units (shares, coins)."""
+    max_order_money: int | None = 1_000_000
+    """Largest purchase in money units of the account."""
+
+
+class RiskQuestion(NamedTuple):
+    """One wish, with everything that the gates look at."""
+
+    terms: Terms
+    side: Side
+    is_exit: bool
+    desired_qty: int
+    """Quantity that the strategy asks for, in quantity units."""
+    price: int
+    """Worst price that the order would accept, in price units; 0 = none could be found."""
+    permission: str
+    """Code of what forbids the wish, empty if nothing does."""
+    session: str
+    """Code of what closes the session to the wish, empty if it is open."""
+    equity: int
+    start_equity: int
+    """Equity at the start of the session."""
+    drawdown_ppm: int
+    open_symbols: int
+    """Symbols held or being bought."""
+    symbol_is_open: bool
+    symbol_value: int
+    """Market value of the symbol over all tracks, working purchases included."""
+    gross_value: int
+    """Market value of everything, working purchases included."""
+    orderable: int
+    """Cash that no working purchase holds."""
+    buy_fee_rate: int
+    """Commission on a purchase, as a fraction times 10**8."""
+    sellable_qty: int
+    """Quantity held that no working order sells."""
+
+
+class RiskDecision(NamedTuple):
+    """How much may be traded at most, and which gate says so."""
+
+    approved: bool
+    allowed_qty: int
+    reason: str
+    """Code of the tightest gate that cut or refused, empty if none did."""
+    gate: str
+    """Name of that gate."""
+    score_ppm: int
+    stage: RiskStage
+    checks: tuple[int, ...]
+    """Quantity that each of `GATES` leaves; one that has nothing to say leaves what was asked for."""
+
+
+class PortfolioDecision(NamedTuple):
+    """How much will be traded."""
+
+    final_qty: int
+    target_qty: int | None
+    """Quantity to be held, for a wish that names a weight."""
+    delta: int
+    """Signed wish: positive buys, negative sells."""
+    adjustment_reason: AdjustmentReason
+    binding_constraint: str
+    """What decided the quantity: `desired` or the name of a cap."""

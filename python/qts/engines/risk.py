@@ -1,0 +1,132 @@
+"""The risk engine: may we, and how much at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qts.engines.contracts import GATES, RATE_ONE, RiskDecision, RiskLimits, RiskQuestion
+from qts.strategy.contracts import PPM
+
+if TYPE_CHECKING:
+    from qts.engines.contracts import RiskStage
+    from qts.strategy.contracts import Terms
+
+_CODES: Final = {
+    "sanity": "",  # says itself which part is insane
+    "permission": "",  # carries the code of what forbids
+    "session": "",
+    "daily_loss": "GR020",
+    "drawdown": "GR021",
+    "position_count": "GR002",
+    "symbol_weight": "GR010",
+    "gross_exposure": "GR001",
+    "buying_power": "GR042",
+    "holding": "GR032",
+    "max_trade_qty": "max_trade_qty",
+    "max_order_value": "max_order_value",
+    "concentration": "risk_score_exceeded",
+}
+
+
+class RiskEngine:
+    """Evaluates every gate for every wish; the tightest answer wins and all answers are kept.
+
+    Exits pass sanity, permission, session and holding only: a limit that could keep a position from being
+    closed would be no protection.
+    """
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self._limits = limits
+
+    def set_limits(self, limits: RiskLimits) -> None:
+        """Go by other limits from the next question on."""
+        self._limits = limits
+
+    def evaluate(self, question: RiskQuestion) -> RiskDecision:
+        """Return the most that may be traded of what `question` asks for."""
+        checks = _exit_checks(question) if question.is_exit else self._entry_checks(question)
+        allowed = min(checks)
+        score = 0
+        if not question.is_exit:
+            score = _score_ppm(question, allowed)
+            if score > self._limits.max_risk_score_ppm:
+                allowed = 0
+                checks = (*checks[:-1], 0)
+        if allowed == question.desired_qty and allowed > 0:
+            return RiskDecision(True, allowed, "", "", score, "PASS", checks)  # noqa: FBT003 - field of a contract
+        gate = GATES[checks.index(allowed)]
+        stage: RiskStage = "REDUCE" if allowed > 0 else "BLOCK"
+        return RiskDecision(allowed > 0, allowed, _reason(gate, question), gate, score, stage, checks)
+
+    def _entry_checks(self, question: RiskQuestion) -> tuple[int, ...]:
+        desired = question.desired_qty
+        if not _is_sane(question):
+            return (0, *(desired,) * (len(GATES) - 1))
+        limits = self._limits
+        terms, price, equity = question.terms, question.price, question.equity
+        is_crowded = question.open_symbols >= limits.max_positions and not question.symbol_is_open
+        return (
+            desired,
+            0 if question.permission else desired,
+            0 if question.session else desired,
+            0 if self._is_losing_day(question) else desired,
+            self._drawdown_cap(question),
+            0 if is_crowded else desired,
+            terms.quantity(equity * limits.max_symbol_exposure_ppm // PPM - question.symbol_value, price),
+            terms.quantity(equity * limits.max_exposure_ppm // PPM - question.gross_value, price),
+            buying_power(terms, price, question.orderable, question.buy_fee_rate),
+            desired,
+            desired if limits.max_trade_qty is None else limits.max_trade_qty * 10**terms.qty_scale,
+            desired if limits.max_order_money is None else terms.quantity(limits.max_order_money, price),
+            desired,
+        )
+
+    def _is_losing_day(self, question: RiskQuestion) -> bool:
+        loss = question.start_equity - question.equity
+        return loss * PPM >= self._limits.daily_loss_warning_ppm * question.start_equity > 0
+
+    def _drawdown_cap(self, question: RiskQuestion) -> int:
+        if question.drawdown_ppm >= self._limits.dd_danger_ppm:
+            return 0
+        if question.drawdown_ppm >= self._limits.dd_warning_ppm:
+            half = question.desired_qty // 2
+            return half - half % question.terms.lot
+        return question.desired_qty
+
+
+def _exit_checks(question: RiskQuestion) -> tuple[int, ...]:
+    desired = question.desired_qty
+    return (
+        desired if _is_sane(question) else 0,
+        desired,
+        0 if question.session else desired,
+        *(desired,) * 6,
+        question.sellable_qty,
+        *(desired,) * 3,
+    )
+
+
+def buying_power(terms: Terms, price: int, orderable: int, buy_fee_rate: int) -> int:
+    """Return the whole lots that `orderable` pays for at `price`, commission included."""
+    return terms.quantity(orderable * RATE_ONE // (RATE_ONE + buy_fee_rate), price)
+
+
+def _is_sane(question: RiskQuestion) -> bool:
+    return question.price > 0 and question.desired_qty > 0 and question.side in ("BUY", "SELL")
+
+
+def _score_ppm(question: RiskQuestion, qty: int) -> int:
+    """Return the share of the track's free cash that the order would use, capped at one whole."""
+    return min(PPM, question.terms.value(question.price, qty) * PPM // max(question.orderable, 1))
+
+
+def _reason(gate: str, question: RiskQuestion) -> str:
+    if gate == "permission":
+        return question.permission
+    if gate == "session":
+        return question.session
+    if gate == "sanity":
+        if question.side not in ("BUY", "SELL"):
+            return "unknown_side"
+        return "invalid_price" if question.price <= 0 else "qty_non_positive"
+    return _CODES[gate]

@@ -1,0 +1,63 @@
+"""What errors about instruments and calendars say, in both languages."""
+
+from typing import Final
+
+from qts.codes import Phrasebook
+
+say: Final = Phrasebook(
+    {
+        "unknown_symbol": ("unknown symbol {symbol!r}", "알 수 없는 종목 {symbol!r}"),
+        "unknown_symbol_expected": (
+            "a symbol of reference/instruments.yaml: {known}",
+            "reference/instruments.yaml에 있는 종목: {known}",
+        ),
+        "unknown_symbol_hint": (
+            "add it to reference/instruments.yaml; copy the rows of an instrument of its kind",
+            "reference/instruments.yaml에 추가하십시오. 같은 종류의 종목 항목을 복사하면 됩니다",
+        ),
+        "bad_instrument": (
+            "instrument {symbol!r} is not usable: {reason}",
+            "종목 {symbol!r}을(를) 쓸 수 없습니다: {reason}",
+        ),
+        "bad_instrument_expected": (
+            "scales, lot, price increment and tables that fit together",
+            "서로 맞는 소수 자릿수, 매매 단위, 가격 단위와 표",
+        ),
+        "bad_instrument_hint": (
+            "correct its class in reference/instruments.yaml",
+            "reference/instruments.yaml에서 그 종류를 고치십시오",
+        ),
+        "bad_number": ("{what} {value!r} of {symbol}", "{symbol}의 {what} {value!r}"),
+        "bad_number_expected": (
+            "a plain decimal number with at most {scale} decimals",
+            "소수점 이하 {scale}자리까지의 십진수",
+        ),
+        "bad_number_hint": ("write it as 1234.5", "1234.5 형식으로 쓰십시오"),
+        "price": ("price", "가격"),
+        "quantity": ("quantity", "수량"),
+        "outside_calendar": (
+            "day {day} lies outside the calendar {name}",
+            "{day}은(는) {name} 달력의 범위 밖입니다",
+        ),
+        "outside_calendar_expected": ("a day from {first} to {last}", "{first}부터 {last}까지의 날짜"),
+        "outside_calendar_hint": (
+            "extend first_day or last_day in reference/calendar.yaml",
+            "reference/calendar.yaml의 first_day 또는 last_day를 넓히십시오",
+        ),
+        "closed_day": ("{day} is no trading day of {name}", "{day}은(는) {name}의 거래일이 아닙니다"),
+        "closed_day_expected": (
+            "a trading day; the next one is {next_day}",
+            "거래일. 다음 거래일은 {next_day}",
+        ),
+        "closed_day_hint": ("choose a trading day", "거래일을 고르십시오"),
+        "no_library_calendar": ("there is no calendar {name!r}", "달력 {name!r}이(가) 없습니다"),
+        "no_library_calendar_expected": (
+            "a calendar of the library exchange_calendars, such as XKRX",
+            "exchange_calendars 라이브러리의 달력 이름 (예: XKRX)",
+        ),
+        "no_library_calendar_hint": (
+            "correct `library` in reference/calendar.yaml",
+            "reference/calendar.yaml의 `library`를 고치십시오",
+        ),
+    }
+)

@@ -1,0 +1,81 @@
+"""`report.json`: the figures of a run as decimal text."""
+
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from qts.money import format_units
+
+if TYPE_CHECKING:
+    from qts.instruments import Catalog
+    from qts.ops.report.contracts import RunFigures
+    from qts.ops.report.recorder import RunRecorder
+
+_FRACTION: Final = Decimal("0.00000001")
+_LATENCY_KEYS: Final = ("p50", "p99", "p999", "max")
+
+
+def report_dict(run: "RunFigures", recorder: "RunRecorder", catalog: "Catalog", fills: int) -> dict[str, Any]:
+    """Return the content of `report.json`."""
+    scale = catalog.currency(run.currency).scale
+
+    def money(units: int) -> str:
+        return format_units(units, scale)
+
+    fall, base = recorder.max_drawdown
+    return {
+        "run": {
+            "id": run.run_id,
+            "mode": run.mode,
+            "strategy": run.strategy,
+            "config_hash": run.config_hash,
+            "decision_hash": run.decision_hash,
+            "data": [row._asdict() for row in run.data],
+            "wall_s": round(run.wall_s, 6),
+            "events_per_s": round(run.records / run.wall_s) if run.wall_s > 0 else 0,
+        },
+        "account": {
+            "currency": run.currency,
+            "cash_start": money(run.cash_start),
+            "cash_end": money(run.cash_end),
+            "equity_end": money(run.cash_end + run.market_value),
+            "fees": money(run.fees),
+            "taxes": money(run.taxes),
+            "realized_pnl": money(run.realized),
+            "unrealized_pnl": money(run.unrealized),
+            "max_drawdown": f"{(Decimal(fall) / base).quantize(_FRACTION, ROUND_HALF_UP):f}",
+        },
+        "events": {level: dict(counters) for level, counters in run.events.items()},
+        "orders": dict(run.order_counts),
+        "fills": fills,
+        "positions": list(_positions(run, catalog)),
+        "risk": {"actions": dict(sorted(run.risk_actions.items()))},
+        "states": [change._asdict() for change in run.states],
+        "latency_us": {
+            name: {"n": row["n"], **{key: row[key] / 1_000 for key in _LATENCY_KEYS}}
+            for name, row in run.latency_ns.items()
+        },
+        "faults": [fault._asdict() for fault in run.faults],
+    }
+
+
+def _positions(run: "RunFigures", catalog: "Catalog") -> Iterator[dict[str, str]]:
+    for row in run.positions:
+        instrument = catalog[row.symbol]
+        yield {
+            "symbol": row.symbol,
+            "track": row.track,
+            "qty": format_units(row.qty, instrument.qty_scale),
+            "avg_price": average_price(
+                row.cost_total, row.qty, instrument.qty_scale, instrument.money_scale, instrument.price_scale
+            ),
+        }
+
+
+def average_price(amount: int, qty: int, qty_scale: int, money_scale: int, price_scale: int) -> str:
+    """Return amount / quantity as decimal text, rounded to two decimals more than a price has."""
+    if qty == 0:
+        return ""
+    exact = Decimal(amount).scaleb(-money_scale) / Decimal(qty).scaleb(-qty_scale)
+    text = f"{exact.quantize(Decimal(1).scaleb(-(price_scale + 2)), ROUND_HALF_UP):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

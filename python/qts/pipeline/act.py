@@ -1,0 +1,128 @@
+"""Act: send what was decided, follow it to its end, cancel what has waited too long.
+
+Judges no risk policy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from qts.broker.contracts import OrderRequest
+from qts.engines.faults import one_line
+from qts.pipeline.contracts import StageError
+from qts.pipeline.orders import OrderBook, WorkingOrder
+from qts.strategy.contracts import EXIT_PHASES, REDUCING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qts.broker.interfaces import BrokerPort
+    from qts.pipeline.arbitration import FlipGuard
+    from qts.pipeline.contracts import Cycle, OrderDecision, Switches
+    from qts.pipeline.interfaces import SessionPort
+
+
+class ActReport(NamedTuple):
+    """What became of a cycle's decisions."""
+
+    sent: int
+    refused: tuple[str, ...]
+    """Why an order was not taken, one entry each."""
+    errors: tuple[StageError, ...]
+
+
+class Act:
+    """Sends one order per decision and never the same one twice: a failed send is not repeated."""
+
+    def __init__(self, broker: BrokerPort, orders: OrderBook, flips: FlipGuard, sessions: SessionPort) -> None:
+        self._broker = broker
+        self._orders = orders
+        self._flips = flips
+        self._sessions = sessions
+
+    def run(self, cycle: Cycle, decisions: Iterable[OrderDecision], switches: Switches) -> ActReport:
+        """Send every decision whose action is not NONE, and follow the orders that work already."""
+        sent = 0
+        refused: list[str] = []
+        errors: list[StageError] = []
+        for decision in decisions:
+            if decision.action == "NONE":
+                continue
+            blocked = blocked_by(decision, switches)
+            if blocked:
+                refused.append(blocked)
+                continue
+            try:
+                refusal = self._send(cycle, decision)
+            except Exception as error:
+                message = f"{decision.side} {decision.terms.symbol}: {one_line(error)}"
+                errors.append(StageError("FS040", "act", message, critical=False))
+                continue
+            if refusal:
+                refused.append(refusal)
+            else:
+                sent += 1
+        if cycle.cause != "EVENT":
+            self.follow(cycle)
+        return ActReport(sent, tuple(refused), tuple(errors))
+
+    def follow(self, cycle: Cycle) -> None:
+        """Cancel orders past their time or outside trading, and scalp entries close to the session's end."""
+        for order in tuple(self._orders):
+            if order.cancel_sent:
+                continue
+            request = order.request
+            phase = self._sessions.phase(request.instrument, cycle.ts_ns)
+            is_late_scalp_entry = phase == "CLOSE_GUARD" and request.track == "SCALP" and request.side == "BUY"
+            if cycle.ts_ns >= order.deadline_ns or phase not in EXIT_PHASES or is_late_scalp_entry:
+                self._cancel(order)
+
+    def _send(self, cycle: Cycle, decision: OrderDecision) -> str:
+        """Send one order; return why it was not taken, empty if it was."""
+        terms = decision.terms
+        instrument = terms.instrument
+        if decision.side == "SELL":
+            # A purchase of the same symbol would meet our own sale, or build up again what is being closed.
+            for order in tuple(self._orders):
+                if order.request.instrument == instrument and order.request.side == "BUY" and not order.cancel_sent:
+                    self._cancel(order)
+        request = OrderRequest(
+            f"{decision.decision_id}-0",
+            instrument,
+            terms.symbol,
+            decision.track,
+            decision.side,
+            decision.qty,
+            decision.order_type,
+            decision.limit_price,
+            decision.tif,
+            "KRX",
+            False,  # noqa: FBT003 - field of a contract
+        )
+        ack = self._broker.place(request)
+        if not ack.accepted or ack.broker_order_id is None:
+            return ack.message or "not_accepted"
+        self._orders.add(WorkingOrder(ack.broker_order_id, request, decision, cycle.ts_ns))
+        if decision.purpose in REDUCING:
+            self._flips.on_exit(instrument, decision.track, cycle.ts_ns, cycle.session_date)
+        return ""
+
+    def _cancel(self, order: WorkingOrder) -> None:
+        order.cancel_sent = True
+        self._broker.cancel(order.order_id)
+
+
+def blocked_by(decision: OrderDecision, switches: Switches) -> str:
+    """Return the code of the execution gate that refuses the order, empty if none does.
+
+    The first hit wins.
+    """
+    if not decision.terms.symbol:
+        return "G_EXE_SYMBOL_EMPTY"
+    if decision.qty <= 0:
+        return "G_EXE_QTY_NONPOSITIVE"
+    if switches.trading_enabled is not True:
+        return "G_EXE_TRADING_DISABLED"
+    if switches.kill_switch:
+        return "G_EXE_KILLSWITCH_ON"
+    return ""

@@ -1,0 +1,61 @@
+"""Closed bars per symbol and interval, and which strategies have not seen the newest one."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from qts.strategy.contracts import Bar, Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from qts.engines.strategy import StrategySlot
+
+
+class BarBook:
+    """Keeps the bars that somebody asked for; the others pass by.
+
+    A strategy stays due until it is taken: a bar that closes with the market is seen at the next open.
+    """
+
+    def __init__(self, slots: Sequence[StrategySlot], max_bars: int) -> None:
+        self._bars: dict[tuple[int, int], deque[Bar]] = {}
+        self._views: dict[tuple[int, int], Bars] = {}
+        self._subscribers: dict[tuple[int, int], list[StrategySlot]] = {}
+        self._due: dict[tuple[int, int], StrategySlot] = {}
+        for slot in slots:
+            if slot.bar_interval_ns is None:
+                continue
+            for instrument in slot.instruments:
+                self._subscribers.setdefault((instrument, slot.bar_interval_ns), []).append(slot)
+        for key, subscribers in self._subscribers.items():
+            rows: deque[Bar] = deque(maxlen=max(max_bars, *(slot.lookback for slot in subscribers)))
+            self._bars[key] = rows
+            self._views[key] = Bars(rows)
+
+    def add(self, rows: Iterable[tuple[int, int, int, int, int, int, int, int]]) -> None:
+        """Take in closed bars and mark who has to look at them."""
+        for row in rows:
+            key = (row[0], row[1])
+            bars = self._bars.get(key)
+            if bars is None:
+                continue
+            bars.append(Bar(*row))
+            for slot in self._subscribers[key]:
+                if len(bars) >= slot.lookback:
+                    self._due[slot.number, row[0]] = slot
+
+    @property
+    def has_due(self) -> bool:
+        """Whether any strategy has a bar to look at."""
+        return bool(self._due)
+
+    def due(self) -> list[tuple[StrategySlot, int]]:
+        """Return who is due for which instrument, in the order of strategies and instruments."""
+        return [(self._due[key], key[1]) for key in sorted(self._due)]
+
+    def take(self, slot: StrategySlot, instrument: int) -> Bars:
+        """Return the bars of a due strategy; it is due again after the next one."""
+        del self._due[slot.number, instrument]
+        return self._views[instrument, slot.bar_interval_ns or 0]

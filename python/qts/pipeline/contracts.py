@@ -1,0 +1,242 @@
+"""What the stages hand to each other: one immutable bundle per stage and cycle.
+
+Prices, quantities and money are integers (price units, quantity units, account money units), times UTC
+nanoseconds, fractions parts per million. The contracts are named tuples: with a dozen fields they are built
+seven times as fast as frozen dataclasses (0.2 against 1.3 microseconds in CPython 3.11), and are as
+immutable. What a type cannot say is asserted where the bundle is built (`checked_decision`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qts.broker.contracts import OrderRequest, OrderResponse, OrderType, Side, TimeInForce, Track
+    from qts.config import SessionPhase as Phase
+    from qts.engines.contracts import PortfolioDecision, RiskDecision
+    from qts.engines.strategy import StrategySlot
+    from qts.strategy.contracts import Bars, ExecutionView, Intent, Purpose, Quote, Terms
+
+SCHEMA_VERSION: Final = "1.0.0"
+"""Version of these contracts: removed or changed meaning = major, added = minor, text = patch."""
+
+Cause: TypeAlias = Literal["INTERVAL", "EVENT", "REPLAY", "MANUAL"]
+Status: TypeAlias = Literal["executed", "rejected", "skipped", "held", "error"]
+Action: TypeAlias = Literal["BUY", "SELL", "NONE"]
+Stage: TypeAlias = Literal["extract", "transform", "evaluate", "decide", "act"]
+
+STAGES: Final[tuple[Stage, ...]] = ("extract", "transform", "evaluate", "decide", "act")
+
+
+class Cycle(NamedTuple):
+    """Identity of one pass through the stages, and the only time that a stage knows."""
+
+    no: int
+    cause: Cause
+    ts_ns: int
+    session_date: str
+
+
+class Switches(NamedTuple):
+    """What the operator or the safety layer has switched off."""
+
+    trading_enabled: bool = True
+    safe_mode: bool = False
+    pipeline_paused: bool = False
+    kill_switch: bool = False
+
+
+class PositionRow(NamedTuple):
+    """What one track holds of one instrument."""
+
+    instrument: int
+    track: Track
+    qty: int
+    cost_total: int
+    opened_ns: int
+
+
+class Wish(NamedTuple):
+    """One question for Evaluate: a strategy to be asked, or an intent that exists already."""
+
+    strategy_id: str
+    track: Track
+    slot: StrategySlot | None
+    """The strategy; None for wishes of the pipeline itself."""
+    terms: Terms
+    phase: Phase
+    intent: Intent | None
+    """The intent of a tick handler or of the pipeline; None = ask the strategy."""
+    bars: Bars | None
+    attempt: int = 0
+    """How often this exit has been sent before."""
+
+
+class RawDataContract(NamedTuple):
+    """Everything that a cycle knows of the world, read once."""
+
+    cycle: Cycle
+    wishes: tuple[Wish, ...]
+    quotes: Mapping[int, Quote]
+    """Quotes of every instrument that is held or wished for."""
+    positions: tuple[PositionRow, ...]
+    cash: int
+    reserved: int
+    """Cash held for working purchases."""
+    working: Mapping[tuple[int, Track], tuple[int, int]]
+    """Unfilled working buys and sells of every wished instrument, by track."""
+    buying: frozenset[int]
+    """Instruments that some working order buys."""
+    start_equity: int
+    high_water: int
+    switches: Switches
+
+
+class CalcDataContract(NamedTuple):
+    """What follows from the raw data by arithmetic."""
+
+    raw: RawDataContract
+    equity: int
+    market_value: int
+    orderable: int
+    gross_exposure_ppm: int
+    daily_pnl: int
+    drawdown_ppm: int
+    symbol_values: Mapping[int, int]
+    """Market value by instrument over all tracks."""
+
+
+class Proposal(NamedTuple):
+    """An intent with who it comes from: what arbitration compares."""
+
+    strategy_id: str
+    priority: int
+    track: Track
+    terms: Terms
+    phase: Phase
+    session: str
+    """Code of what closes the session to it, empty if it is open."""
+    intent: Intent
+    attempt: int
+    is_exit: bool
+
+
+class EvaluationResult(NamedTuple):
+    """What the engines make of a proposal."""
+
+    proposal: Proposal
+    execution: ExecutionView | None
+    desired_qty: int
+    price: int
+    """Limit price that Decide would send, in price units; 0 = none could be found."""
+    price_code: str
+    """What was done to the price or why there is none, empty if nothing."""
+    risk: RiskDecision | None
+    """None if arbitration dropped the proposal."""
+    portfolio: PortfolioDecision | None
+    reason: str
+    """Why the proposal was dropped before the engines, empty if it was not."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether risk lets anything of it pass."""
+        return self.risk is not None and self.risk.approved
+
+    @property
+    def final_qty(self) -> int:
+        """Quantity to trade, in quantity units."""
+        return 0 if self.portfolio is None else self.portfolio.final_qty
+
+
+class OrderDecision(NamedTuple):
+    """The final yes or no for one (track, symbol, side); journalled before anything is sent."""
+
+    action: Action
+    decision_id: str
+    strategy_id: str
+    track: Track
+    terms: Terms
+    side: Side
+    purpose: Purpose
+    qty: int
+    order_type: OrderType
+    limit_price: int
+    tif: TimeInForce
+    ttl_ns: int
+    ref_price: int
+    """Quote that the decision was taken on: the ask of a purchase, the bid of a sale, else the last trade."""
+    ref_ts_ns: int
+    reason: str
+    """The strategy's reason if the action is BUY or SELL, else what stood against it."""
+    codes: tuple[str, ...]
+    """Guards that cut, changed or refused the order."""
+    attempt: int
+    evaluation: EvaluationResult
+
+
+class SentOrder(NamedTuple):
+    """An order from its sending to its end."""
+
+    request: OrderRequest
+    response: OrderResponse
+    decision_id: str
+    strategy_id: str
+    purpose: Purpose
+    reason: str
+    sent_ns: int
+    updated_ns: int
+
+
+class StageError(NamedTuple):
+    """A fault that ended a cycle or one order of it."""
+
+    code: str
+    stage: Stage
+    message: str
+    critical: bool
+
+
+class CycleResult(NamedTuple):
+    """Record of one cycle."""
+
+    cycle: Cycle
+    status: Status
+    reason: str
+    equity: int
+    """0 if the cycle ended before it was known."""
+    market_value: int
+    cash: int
+    decisions: tuple[OrderDecision, ...]
+    errors: tuple[StageError, ...]
+    timings_ns: tuple[int, ...]
+    """Duration of each stage that ran, in the order of `STAGES`."""
+
+
+class ContractError(Exception):
+    """A stage built a bundle that breaks its own rules: a defect, never a market condition."""
+
+    code: Final = "CE004"
+
+
+def checked_decision(decision: OrderDecision) -> OrderDecision:
+    """Return `decision` if it keeps the invariants of an order decision.
+
+    Raises:
+        ContractError: it does not; the message names the rule.
+    """
+    if decision.action == "NONE":
+        return decision
+    evaluation = decision.evaluation
+    if decision.action != decision.side:
+        raise ContractError(f"action {decision.action} of a {decision.side} decision")
+    if decision.qty <= 0 or not decision.terms.symbol:
+        raise ContractError(
+            f"{decision.action} of {decision.qty} {decision.terms.symbol!r}: symbol and quantity > 0 expected"
+        )
+    if evaluation.risk is None or decision.qty > evaluation.risk.allowed_qty:
+        raise ContractError(f"quantity {decision.qty} exceeds what risk allows")
+    if decision.limit_price <= 0:
+        raise ContractError(f"limit price {decision.limit_price}: more than 0 expected")
+    return decision

@@ -1,0 +1,254 @@
+"""Evaluate: ask the strategies, settle their conflicts, then risk and sizing, in this order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qts.engines.contracts import RATE_ONE, RiskQuestion
+from qts.engines.faults import one_line
+from qts.engines.strategy import STRATEGY_RAISED
+from qts.pipeline.contracts import EvaluationResult, Proposal
+from qts.pipeline.exceptions import StageFailure
+from qts.pipeline.pricing import explicit, marketable
+from qts.strategy.contracts import EXIT_PHASES, REDUCING, ExecutionView, Intent, MarketView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qts.broker.contracts import Track
+    from qts.engines.faults import FaultLog
+    from qts.engines.portfolio import PortfolioEngine
+    from qts.engines.risk import RiskEngine
+    from qts.engines.strategy import StrategyEngine
+    from qts.pipeline.arbitration import Arbiter
+    from qts.pipeline.config import PipelineConfig
+    from qts.pipeline.contracts import CalcDataContract, PositionRow, Wish
+    from qts.pipeline.interfaces import RulesPort
+    from qts.pipeline.orders import OrderBook
+    from qts.pipeline.pricing import Pricing
+    from qts.strategy.contracts import Bars, Terms
+
+SESSION_CLOSED: Final = "GR034"
+STRATEGY_SUSPENDED: Final = "strategy_suspended"
+_MAX_EXIT_TICKS: Final = 16
+_NO_POSITION: Final = (0, 0, 0)
+
+
+class _Headroom:
+    """What the cycle's earlier purchases leave for its later ones."""
+
+    __slots__ = ("gross", "open_symbols", "orderable", "symbol_values")
+
+    def __init__(self, calc: CalcDataContract) -> None:
+        self.orderable = calc.orderable
+        self.gross = calc.market_value + calc.raw.reserved
+        self.symbol_values = dict(calc.symbol_values)
+        self.open_symbols = set(calc.raw.buying)
+        self.open_symbols.update(calc.symbol_values)
+
+    def spend(self, instrument: int, amount: int) -> None:
+        self.orderable -= amount
+        self.gross += amount
+        self.symbol_values[instrument] = self.symbol_values.get(instrument, 0) + amount
+        self.open_symbols.add(instrument)
+
+
+class Evaluate:
+    """Turns `CalcDataContract` into one `EvaluationResult` per wish, dropped ones included.
+
+    Knows no broker.
+    """
+
+    def __init__(
+        self,
+        strategies: StrategyEngine,
+        arbiter: Arbiter,
+        risk: RiskEngine,
+        portfolio: PortfolioEngine,
+        *,
+        rules: RulesPort,
+        orders: OrderBook,
+        config: PipelineConfig,
+        faults: FaultLog,
+    ) -> None:
+        self._strategies = strategies
+        self._arbiter = arbiter
+        self._risk = risk
+        self._portfolio = portfolio
+        self._rules = rules
+        self._orders = orders
+        self._config = config
+        self._faults = faults
+
+    def run(self, calc: CalcDataContract) -> tuple[EvaluationResult, ...]:
+        """Return what the engines make of the cycle's wishes.
+
+        Raises:
+            StageFailure: FS030 if the risk engine fails; nothing may be traded on half an answer.
+        """
+        positions = {(row.instrument, row.track): row for row in calc.raw.positions}
+        proposals = self._proposals(calc, positions)
+        if not proposals:
+            return ()
+        kept, dropped = self._arbiter.resolve(proposals, calc)
+        headroom = _Headroom(calc)
+        results = [self._evaluate(calc, proposal, positions, headroom) for proposal in kept]
+        for proposal, why in dropped:
+            results.append(EvaluationResult(proposal, None, 0, 0, "", None, None, why))
+        return tuple(results)
+
+    def _proposals(self, calc: CalcDataContract, positions: dict[tuple[int, Track], PositionRow]) -> list[Proposal]:
+        proposals = []
+        for wish in calc.raw.wishes:
+            for intent in self._intents(calc, wish, positions):
+                is_exit = intent.purpose in REDUCING
+                slot = wish.slot
+                enter_phases = EXIT_PHASES if is_exit or slot is None else slot.enter_phases
+                session = "" if wish.phase in enter_phases else SESSION_CLOSED
+                if not is_exit and wish.track == "SCALP" and wish.phase == "CLOSE_GUARD":
+                    session = SESSION_CLOSED
+                proposals.append(
+                    Proposal(
+                        wish.strategy_id,
+                        -1 if slot is None else slot.priority,
+                        wish.track,
+                        wish.terms,
+                        wish.phase,
+                        session,
+                        intent,
+                        wish.attempt,
+                        is_exit,
+                    )
+                )
+        return proposals
+
+    def _intents(
+        self, calc: CalcDataContract, wish: Wish, positions: dict[tuple[int, Track], PositionRow]
+    ) -> Iterable[Intent]:
+        if wish.intent is not None:
+            return (wish.intent,)
+        if wish.slot is None or wish.bars is None:
+            return ()
+        terms = wish.terms
+        market = self._market_view(calc, wish, wish.bars)
+        execution = self._execution_view(calc, terms, wish.track, positions)
+        intents = self._strategies.generate(wish.slot, market, execution)
+        for intent in intents:
+            if not isinstance(intent, Intent) or intent.symbol != terms.symbol:
+                message = f"generate_intents returned {intent!r}, expected intents for {terms.symbol}"
+                self._faults.record(STRATEGY_RAISED, wish.strategy_id, message[:200], calc.raw.cycle.ts_ns)
+                return ()
+        return intents
+
+    def _market_view(self, calc: CalcDataContract, wish: Wish, bars: Bars) -> MarketView:
+        terms = wish.terms
+        quote = calc.raw.quotes[terms.instrument]
+        return MarketView(terms.symbol, terms, quote, bars, wish.phase, calc.raw.cycle.ts_ns)
+
+    def _execution_view(
+        self,
+        calc: CalcDataContract,
+        terms: Terms,
+        track: Track,
+        positions: dict[tuple[int, Track], PositionRow],
+    ) -> ExecutionView:
+        key = (terms.instrument, track)
+        row = positions.get(key)
+        qty, cost_total, opened_ns = _NO_POSITION if row is None else (row.qty, row.cost_total, row.opened_ns)
+        buying, selling = calc.raw.working[key]
+        last_fill = self._orders.last_fill_price.get(key, 0)
+        return ExecutionView(qty, cost_total, opened_ns, buying, selling, max(0, calc.orderable), last_fill)
+
+    def _evaluate(
+        self,
+        calc: CalcDataContract,
+        proposal: Proposal,
+        positions: dict[tuple[int, Track], PositionRow],
+        headroom: _Headroom,
+    ) -> EvaluationResult:
+        terms, intent = proposal.terms, proposal.intent
+        execution = self._execution_view(calc, terms, proposal.track, positions)
+        pricing = self._price(calc, proposal)
+        desired, target, reason = self._desired(calc, intent, execution, pricing.price, terms)
+        if pricing.price <= 0:
+            reason = pricing.code
+        if reason:
+            return EvaluationResult(proposal, execution, 0, pricing.price, pricing.code, None, None, reason)
+        try:
+            risk = self._risk.evaluate(self._question(calc, proposal, execution, pricing.price, desired, headroom))
+        except Exception as error:
+            raise StageFailure("FS030", "evaluate", f"risk engine failed: {one_line(error)}") from error
+        delta = desired if intent.side == "BUY" else -desired
+        sized = self._portfolio.size(delta, target, intent.purpose, risk, terms.lot)
+        if intent.side == "BUY" and sized.final_qty > 0:
+            headroom.spend(terms.instrument, terms.value(pricing.price, sized.final_qty))
+        return EvaluationResult(proposal, execution, desired, pricing.price, pricing.code, risk, sized, "")
+
+    def _price(self, calc: CalcDataContract, proposal: Proposal) -> Pricing:
+        intent, instrument, ts_ns = proposal.intent, proposal.terms.instrument, calc.raw.cycle.ts_ns
+        quote = calc.raw.quotes[instrument]
+        if intent.limit_price is not None and proposal.attempt == 0:
+            return explicit(self._rules, instrument, quote, intent.side, intent.limit_price, ts_ns)
+        config = self._config
+        if proposal.is_exit:
+            ticks = min(config.exit_ticks << min(proposal.attempt, 4), _MAX_EXIT_TICKS)
+        else:
+            ticks = config.entry_ticks
+        return marketable(self._rules, instrument, quote, intent.side, ticks, config.max_slippage_bps, ts_ns)
+
+    def _desired(
+        self, calc: CalcDataContract, intent: Intent, execution: ExecutionView, price: int, terms: Terms
+    ) -> tuple[int, int | None, str]:
+        """Return the quantity to trade, the target quantity of a weight, and why nothing is traded."""
+        if intent.target_weight_ppm is None:
+            qty = intent.qty if intent.qty is not None else execution.sellable_qty
+            if intent.purpose in REDUCING:
+                qty = min(qty, execution.sellable_qty)
+                return qty, None, "" if qty > 0 else "GR032"
+            return qty - qty % terms.lot, None, ""
+        target = self._portfolio.target_qty(terms, calc.equity, intent.target_weight_ppm, price)
+        delta = target - (execution.position_qty + execution.working_buy - execution.working_sell)
+        wanted = delta if intent.side == "BUY" else -delta
+        if wanted <= 0:
+            return 0, target, "at_target_weight"
+        if intent.purpose == "REBALANCE" and not self._portfolio.is_worth_rebalancing(terms, calc.equity, delta, price):
+            return 0, target, "rebalance_too_small"
+        return wanted, target, ""
+
+    def _question(
+        self,
+        calc: CalcDataContract,
+        proposal: Proposal,
+        execution: ExecutionView,
+        price: int,
+        desired: int,
+        headroom: _Headroom,
+    ) -> RiskQuestion:
+        raw, terms, intent = calc.raw, proposal.terms, proposal.intent
+        instrument = terms.instrument
+        pending = 0
+        for (working_instrument, _), (buying, _) in raw.working.items():
+            if buying and working_instrument == instrument:
+                pending += buying
+        slot = self._strategies.find(proposal.strategy_id)
+        is_sale = intent.side == "SELL"
+        fee_rate = 0 if is_sale else self._rules.fee(instrument, "BUY", RATE_ONE, raw.cycle.ts_ns)
+        return RiskQuestion(
+            terms,
+            intent.side,
+            is_sale,
+            desired,
+            price,
+            STRATEGY_SUSPENDED if slot is not None and slot.suspended else "",
+            proposal.session,
+            calc.equity,
+            raw.start_equity,
+            calc.drawdown_ppm,
+            len(headroom.open_symbols),
+            instrument in headroom.open_symbols,
+            headroom.symbol_values.get(instrument, 0) + (terms.value(price, pending) if pending else 0),
+            headroom.gross,
+            headroom.orderable,
+            fee_rate,
+            execution.sellable_qty,
+        )

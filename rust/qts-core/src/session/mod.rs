@@ -1,0 +1,535 @@
+//! The stepped engine: one thread, a simulated clock, the same queues, gate, matcher and book as everywhere.
+//!
+//! [`StepEngine::advance`] moves simulated time from one thing that is due to the next. At one instant the venue's
+//! messages come first, then market data, then timers, and whatever they put on a queue is handled before time moves
+//! on, higher levels first. What the host (the language above) has to see is handed over one item at a time: it acts
+//! on each before anything later exists, so nothing can be seen early.
+
+mod native;
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::dispatch::{DispatchConfig, Dispatcher};
+use crate::event::{
+    CycleCause, EndReason, EventPriority, EventType, FillPayload, MarketRecord, MetricId, OrderEndPayload,
+    OrderId, P0Event, P0Payload, P1Event, P2Event, P3Event, P3Payload, PutResult, Source, TickPayload,
+};
+use crate::fixed::{FixedError, Money, Qty};
+use crate::instrument::InstrumentTable;
+use crate::market::bars::{Bar, BarSeriesError};
+use crate::market::source::{MarketSource, SourceError};
+use crate::market::tap::PriceTap;
+use crate::order::{Holdings, OrderError, OrderEvent, OrderRequest, OrderTable};
+use crate::shadow::{BookError, PositionBook};
+use crate::sim::latency::LatencyModel;
+use crate::sim::matcher::{BookReport, Match, OrderKind, SimOrder, TimeInForce};
+use crate::sim::venue::Venue;
+
+use native::Native;
+pub use native::StageMetrics;
+
+/// What a stepped engine is built from.
+#[derive(Debug)]
+pub struct SessionConfig {
+    /// Cash to start with, in money units of the account currency.
+    pub cash: Money,
+    /// Time an order or a cancel takes to the venue.
+    pub latency_out: LatencyModel,
+    /// Time an answer takes back.
+    pub latency_in: LatencyModel,
+    /// Grid of pipeline cycles in nanoseconds; 0 = no timer. A cycle is due at the first grid point at or after a
+    /// market record; without records there are none, so that nights and weekends cost nothing.
+    pub cycle_interval_ns: i64,
+    /// Queue capacities and policies.
+    pub dispatch: DispatchConfig,
+}
+
+/// What the host is asked to handle next.
+#[derive(Debug, Clone, Copy)]
+pub enum Yield {
+    /// A market-data event that has been applied to the tap and the bars.
+    Tick(TickPayload),
+    /// A fill or the end of an order that has been booked.
+    P0(P0Event),
+    /// A pipeline cycle is due.
+    Cycle {
+        /// Why.
+        cause: CycleCause,
+        /// Engine time it was due, UTC nanoseconds.
+        scheduled_ns: i64,
+    },
+    /// The record budget of this call is used up; call again to go on.
+    Pause,
+    /// Everything up to the given time has been handled.
+    Reached,
+    /// The sources are exhausted, no order works and every message is delivered.
+    End,
+}
+
+/// Which kinds of item the host wants to see; the others are handled natively and never leave.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Interest {
+    /// Hand over every market-data event.
+    pub ticks: bool,
+    /// Hand over fills and order ends.
+    pub p0: bool,
+    /// Hand over pipeline cycles.
+    pub cycles: bool,
+}
+
+/// Why a session cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The input is at fault.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The order table and the venue disagree.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// A fill does not fit the book.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// A figure left its range.
+    #[error(transparent)]
+    Fixed(#[from] FixedError),
+    /// A P0 queue with its spill is full: more events than can be real were produced at one instant.
+    #[error("the P0 queue and its spill are full")]
+    P0Full,
+    /// An event was built with the payload of another type.
+    #[error("a {0} event was given the payload of another type")]
+    Payload(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Sources still deliver.
+    Running,
+    /// Sources are exhausted; day orders end, one last cycle is due.
+    Closing,
+    /// Nothing is left.
+    Done,
+}
+
+/// One account on one simulated venue, driven by market records.
+pub struct StepEngine<C: Clock> {
+    instruments: Arc<InstrumentTable>,
+    dispatcher: Dispatcher<C>,
+    native: Native,
+    venue: Venue,
+    source: Option<Box<dyn MarketSource + Send + Sync>>,
+    next_record: Option<MarketRecord>,
+    reports: Vec<BookReport>,
+    cycle_interval_ns: i64,
+    cycle_due_ns: Option<i64>,
+    exec_seq: u64,
+    records: u64,
+    now_ns: i64,
+    stage: Stage,
+}
+
+impl<C: Clock> fmt::Debug for StepEngine<C> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StepEngine")
+            .field("now_ns", &self.now_ns)
+            .field("records", &self.records)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Clock> StepEngine<C> {
+    /// An engine on `instruments` that measures its own latencies with `clock`.
+    pub fn new(instruments: Arc<InstrumentTable>, config: SessionConfig, clock: C) -> Self {
+        Self {
+            dispatcher: Dispatcher::new(config.dispatch, clock),
+            native: Native::new(Arc::clone(&instruments), config.cash),
+            venue: Venue::new(Arc::clone(&instruments), config.latency_out, config.latency_in),
+            instruments,
+            source: None,
+            next_record: None,
+            reports: Vec::with_capacity(64),
+            cycle_interval_ns: config.cycle_interval_ns.max(0),
+            cycle_due_ns: None,
+            exec_seq: 0,
+            records: 0,
+            now_ns: i64::MIN,
+            stage: Stage::Running,
+        }
+    }
+
+    /// Sets where market records come from, in receive order.
+    pub fn set_source(&mut self, source: Box<dyn MarketSource + Send + Sync>) {
+        self.source = Some(source);
+    }
+
+    /// Sets what the host wants to see.
+    pub fn set_interest(&mut self, interest: Interest) {
+        self.native.interest = interest;
+    }
+
+    /// Builds bars of `interval_ns` for every instrument.
+    ///
+    /// # Errors
+    /// [`BarSeriesError::Interval`] unless the interval is positive.
+    pub fn add_bar_series(&mut self, interval_ns: i64) -> Result<(), BarSeriesError> {
+        self.native.bars.add_series(interval_ns)
+    }
+
+    /// Moves on until the host is needed, `until_ns` is reached, `max_records` records are used up, or the end.
+    ///
+    /// # Errors
+    /// The first error of a source, the gate or the book; the engine must not be used further.
+    pub fn advance(&mut self, until_ns: i64, max_records: u32) -> Result<Yield, SessionError> {
+        let mut budget = max_records;
+        loop {
+            if let Some(item) = self.native.outbox.pop_front() {
+                return Ok(item);
+            }
+            if self.handle_waiting()? {
+                continue;
+            }
+            if budget == 0 {
+                return Ok(Yield::Pause);
+            }
+            match self.next_due()? {
+                Some(due) if due.at_ns > until_ns => {
+                    self.now_ns = self.now_ns.max(until_ns);
+                    return Ok(Yield::Reached);
+                }
+                Some(due) => {
+                    budget = budget.saturating_sub(1);
+                    self.now_ns = self.now_ns.max(due.at_ns);
+                    self.carry_out(due.what)?;
+                }
+                None if self.stage == Stage::Done => return Ok(Yield::End),
+                None => self.close(),
+            }
+        }
+    }
+
+    /// Handles one batch of the highest level that has anything waiting; false if all are empty.
+    fn handle_waiting(&mut self) -> Result<bool, SessionError> {
+        for level in EventPriority::ALL {
+            if self.dispatcher.depth(level) > 0 {
+                // A paused level keeps what it has and handles nothing.
+                if self.dispatcher.step(level, self.now_ns, &mut self.native)? > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next thing that is due; at one instant the venue comes before the market and the market before timers.
+    fn next_due(&mut self) -> Result<Option<Due>, SessionError> {
+        if self.next_record.is_none()
+            && let Some(source) = self.source.as_mut()
+        {
+            self.next_record = source.next()?;
+            if self.next_record.is_none() {
+                self.source = None;
+            }
+        }
+        let mut due = self.venue.next_due_ns().map(|at_ns| Due { at_ns, what: What::Venue });
+        for (at_ns, what) in [
+            (self.next_record.as_ref().map(|record| record.ts_recv_ns), What::Record),
+            (self.cycle_due_ns, What::Cycle),
+        ] {
+            if let Some(at_ns) = at_ns
+                && due.is_none_or(|earliest| at_ns < earliest.at_ns)
+            {
+                due = Some(Due { at_ns, what });
+            }
+        }
+        Ok(due)
+    }
+
+    fn carry_out(&mut self, what: What) -> Result<(), SessionError> {
+        match what {
+            What::Venue => {
+                self.venue.advance_to(self.now_ns);
+                self.take_reports()
+            }
+            What::Record => match self.next_record.take() {
+                Some(record) => self.on_record(&record),
+                None => Ok(()),
+            },
+            What::Cycle => {
+                self.cycle_due_ns = None;
+                self.request_cycle(CycleCause::Interval);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn on_record(&mut self, record: &MarketRecord) -> Result<(), SessionError> {
+        self.records = self.records.wrapping_add(1);
+        self.venue.on_record(record);
+        if record.closes_session() {
+            self.venue.end_session_of(record.instrument, self.now_ns);
+        }
+        let payload = self.native.tap.apply(record);
+        self.native.bars.on_record(record)?;
+        if self.cycle_due_ns.is_none() && self.cycle_interval_ns > 0 {
+            self.cycle_due_ns = Some(ceil_to_grid(self.now_ns, self.cycle_interval_ns));
+        }
+        self.dispatcher.put_p1(P1Event::tick(payload));
+        // With no latency a match is known at once; the report goes on P0 and is handled before the tick.
+        self.take_reports()
+    }
+
+    /// Turns the venue's due answers into P0 events.
+    fn take_reports(&mut self) -> Result<(), SessionError> {
+        if self.venue.next_report_ns().is_none_or(|at_ns| at_ns > self.now_ns) {
+            return Ok(());
+        }
+        let mut reports = std::mem::take(&mut self.reports);
+        self.venue.take_due_reports(self.now_ns, &mut reports);
+        for report in reports.drain(..) {
+            self.on_report(report)?;
+            // One by one: totals of the next fill are counted from the table that this one has updated.
+            while self.dispatcher.depth(EventPriority::P0Critical) > 0 {
+                self.dispatcher.step(EventPriority::P0Critical, self.now_ns, &mut self.native)?;
+            }
+        }
+        self.reports = reports;
+        Ok(())
+    }
+
+    fn on_report(&mut self, report: BookReport) -> Result<(), SessionError> {
+        match report {
+            BookReport::Accepted { order, .. } => {
+                self.native.orders.on(order, OrderEvent::Acknowledged)?;
+                Ok(())
+            }
+            // The order ended before the cancel arrived; the event that ended it is on its way or has been seen.
+            BookReport::CancelRefused { .. } => Ok(()),
+            BookReport::Matched(matched) => {
+                let (kind, fill) = self.fill_of(&matched)?;
+                self.put_p0(kind, Source::System, P0Payload::Fill(fill))
+            }
+            BookReport::Ended { order, reason, remaining, ts_ns } => {
+                let request = self.native.orders.get(order).ok_or(OrderError::NotWorking(order))?.request;
+                self.put_order_end(order, &request, reason, remaining, ts_ns)
+            }
+        }
+    }
+
+    /// What a match means in money, and for the order's totals.
+    fn fill_of(&mut self, matched: &Match) -> Result<(EventType, FillPayload), SessionError> {
+        let order = *self.native.orders.get(matched.order).ok_or(OrderError::NotWorking(matched.order))?;
+        let request = order.request;
+        let instrument = self
+            .instruments
+            .get(request.instrument)
+            .ok_or(OrderError::UnknownInstrument(request.instrument.0))?;
+        let amount = instrument.amount(matched.price, matched.qty)?;
+        let remaining = order.remaining().checked_sub(matched.qty)?;
+        self.exec_seq = self.exec_seq.wrapping_add(1);
+        let fill = FillPayload {
+            order: matched.order,
+            exec_seq: self.exec_seq,
+            instrument: request.instrument,
+            track: request.track,
+            side: request.side,
+            qty: matched.qty,
+            price: matched.price,
+            cumulative: order.filled.checked_add(matched.qty)?,
+            remaining,
+            amount,
+            fee: instrument.fee(request.side, amount, matched.ts_ns)?,
+            tax: instrument.tax(request.side, amount, matched.ts_ns)?,
+            ts_exec_ns: matched.ts_ns,
+            ts_recv_ns: self.now_ns,
+        };
+        let kind = if remaining.0 == 0 { EventType::FillConfirmed } else { EventType::FillPartial };
+        Ok((kind, fill))
+    }
+
+    fn put_order_end(
+        &mut self,
+        order: OrderId,
+        request: &OrderRequest,
+        reason: EndReason,
+        remaining: Qty,
+        ts_exec_ns: i64,
+    ) -> Result<(), SessionError> {
+        let kind = if reason.is_rejection() { EventType::OrderRejected } else { EventType::OrderCancelled };
+        let payload = OrderEndPayload {
+            order,
+            instrument: request.instrument,
+            track: request.track,
+            side: request.side,
+            reason,
+            remaining,
+            ts_exec_ns,
+            ts_recv_ns: self.now_ns,
+        };
+        self.put_p0(kind, Source::System, P0Payload::OrderEnd(payload))
+    }
+
+    fn put_p0(&mut self, kind: EventType, source: Source, payload: P0Payload) -> Result<(), SessionError> {
+        let event = P0Event::new(kind, source, payload).ok_or(SessionError::Payload(kind.name()))?;
+        match self.dispatcher.put_p0(event) {
+            PutResult::Accepted | PutResult::Spilled => Ok(()),
+            _ => Err(SessionError::P0Full),
+        }
+    }
+
+    /// Asks for a pipeline cycle now. At most one is pending: a second wish merges into the first.
+    pub fn request_cycle(&mut self, cause: CycleCause) {
+        self.dispatcher.put_p2(P2Event::cycle_start(cause, self.now_ns));
+    }
+
+    /// Records how long a pipeline stage took, as a `METRIC_RECORD` event.
+    pub fn record_metric(&mut self, metric: MetricId, value_ns: u64) {
+        self.dispatcher.put_p3(P3Event::new(P3Payload::Metric { id: metric, value_ns }));
+    }
+
+    /// Sends an order through the gate to the venue.
+    ///
+    /// A refusal is not an error here: it comes back as an `ORDER_REJECTED` event like any other answer.
+    /// A market order is sent as an immediate-or-cancel limit at its worst accepted price, so that its cost is
+    /// bounded and the reservation is real.
+    ///
+    /// # Errors
+    /// [`OrderError::UnknownInstrument`]; nothing was sent.
+    pub fn submit(&mut self, request: OrderRequest) -> Result<OrderId, SessionError> {
+        let instrument = self
+            .instruments
+            .get(request.instrument)
+            .ok_or(OrderError::UnknownInstrument(request.instrument.0))?;
+        let holdings = Holdings {
+            cash: self.native.book.account().cash,
+            position: self.native.book.position(request.instrument, request.track).qty,
+        };
+        match self.native.orders.admit(request, instrument, holdings, self.now_ns) {
+            Ok(order) => {
+                let tif = if request.kind == OrderKind::Market { TimeInForce::Ioc } else { request.tif };
+                self.venue.submit(
+                    SimOrder {
+                        id: order.id,
+                        instrument: request.instrument,
+                        track: request.track,
+                        side: request.side,
+                        kind: OrderKind::Limit,
+                        tif,
+                        limit: request.limit,
+                        qty: request.qty,
+                    },
+                    self.now_ns,
+                );
+                Ok(order.id)
+            }
+            Err((id, reason)) => {
+                self.put_order_end(id, &request, reason, request.qty, self.now_ns)?;
+                Ok(id)
+            }
+        }
+    }
+
+    /// Sends a cancel for a working order.
+    ///
+    /// # Errors
+    /// [`OrderError::NotWorking`] if the order has ended (its last event says how).
+    pub fn cancel(&mut self, id: OrderId) -> Result<(), SessionError> {
+        self.native.orders.on(id, OrderEvent::CancelSent)?;
+        self.venue.cancel(id, self.now_ns);
+        Ok(())
+    }
+
+    /// Ends the input here: day orders end, one last cycle runs, then [`Yield::End`].
+    pub fn stop(&mut self) {
+        self.source = None;
+        self.next_record = None;
+    }
+
+    /// One step of the way from "no more input" to "nothing is left".
+    fn close(&mut self) {
+        match self.stage {
+            Stage::Running => {
+                self.stage = Stage::Closing;
+                self.venue.end_session(self.now_ns);
+                self.request_cycle(CycleCause::Interval);
+            }
+            // The last cycle may have sent orders; the session is over for them too.
+            Stage::Closing if !self.native.orders.is_empty() => self.venue.end_session(self.now_ns),
+            Stage::Closing | Stage::Done => self.stage = Stage::Done,
+        }
+    }
+
+    /// Bars that closed since the last call.
+    pub fn take_closed_bars(&mut self, out: &mut Vec<Bar>) {
+        self.native.bars.drain(self.now_ns, out);
+    }
+
+    /// Engine time, UTC nanoseconds; the smallest value before the first record.
+    pub const fn now_ns(&self) -> i64 {
+        self.now_ns
+    }
+
+    /// Market records handled.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The instruments.
+    pub fn instruments(&self) -> &Arc<InstrumentTable> {
+        &self.instruments
+    }
+
+    /// Latest prices.
+    pub const fn tap(&self) -> &PriceTap {
+        &self.native.tap
+    }
+
+    /// Positions and cash.
+    pub const fn book(&self) -> &PositionBook {
+        &self.native.book
+    }
+
+    /// Working orders.
+    pub const fn orders(&self) -> &OrderTable {
+        &self.native.orders
+    }
+
+    /// Queues, counters and latencies.
+    pub const fn dispatcher(&self) -> &Dispatcher<C> {
+        &self.dispatcher
+    }
+
+    /// Latencies of the pipeline stages.
+    pub const fn metrics(&self) -> &StageMetrics {
+        &self.native.metrics
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at_ns: i64,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Venue,
+    Record,
+    Cycle,
+}
+
+/// The first multiple of `grid_ns` at or after `ts_ns`.
+fn ceil_to_grid(ts_ns: i64, grid_ns: i64) -> i64 {
+    match ts_ns.rem_euclid(grid_ns) {
+        0 => ts_ns,
+        past => ts_ns.saturating_add(grid_ns.saturating_sub(past)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The native handlers: what every event does before anybody outside sees it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Interest, SessionError, Yield};
+use crate::dispatch::{Handlers, Latencies, LatencySummary};
+use crate::event::{
+    EndReason, FillPayload, MetricId, OrderEndPayload, P0Event, P0Payload, P1Event, P2Event, P2Payload,
+    P3Event, P3Payload,
+};
+use crate::fixed::Money;
+use crate::instrument::InstrumentTable;
+use crate::market::bars::BarBuilder;
+use crate::market::tap::PriceTap;
+use crate::order::{OrderError, OrderEvent, OrderTable};
+use crate::shadow::PositionBook;
+
+/// Durations of pipeline stages, fed by `METRIC_RECORD` events.
+#[derive(Debug, Default)]
+pub struct StageMetrics(BTreeMap<MetricId, Latencies>);
+
+impl StageMetrics {
+    fn record(&mut self, id: MetricId, value_ns: u64) {
+        self.0.entry(id).or_default().record(value_ns);
+    }
+
+    /// Key figures of every stage that has reported.
+    pub fn summaries(&self) -> impl Iterator<Item = (MetricId, LatencySummary)> {
+        self.0.iter().map(|(&id, latencies)| (id, latencies.summary()))
+    }
+}
+
+/// Market state, book and orders, with the items that wait for the host.
+#[derive(Debug)]
+pub(super) struct Native {
+    instruments: Arc<InstrumentTable>,
+    pub(super) tap: PriceTap,
+    pub(super) bars: BarBuilder,
+    pub(super) book: PositionBook,
+    pub(super) orders: OrderTable,
+    pub(super) interest: Interest,
+    pub(super) outbox: VecDeque<Yield>,
+    pub(super) metrics: StageMetrics,
+}
+
+impl Native {
+    pub(super) fn new(instruments: Arc<InstrumentTable>, cash: Money) -> Self {
+        Self {
+            tap: PriceTap::new(instruments.len()),
+            bars: BarBuilder::new(instruments.len()),
+            book: PositionBook::new(instruments.len(), cash),
+            orders: OrderTable::default(),
+            interest: Interest::default(),
+            outbox: VecDeque::with_capacity(64),
+            metrics: StageMetrics::default(),
+            instruments,
+        }
+    }
+
+    /// Books a fill: order first, then position and cash, both from this one event.
+    fn apply_fill(&mut self, fill: &FillPayload) -> Result<(), SessionError> {
+        let instrument =
+            self.instruments.get(fill.instrument).ok_or(OrderError::UnknownInstrument(fill.instrument.0))?;
+        self.orders.fill(fill.order, fill.qty, instrument, fill.ts_recv_ns)?;
+        self.book.apply(fill)?;
+        Ok(())
+    }
+
+    /// Ends an order. One that a gate refused never worked, so there is nothing to end.
+    fn apply_end(&mut self, end: &OrderEndPayload) -> Result<(), SessionError> {
+        if self.orders.get(end.order).is_none() {
+            return Ok(());
+        }
+        let event = match end.reason {
+            EndReason::SessionEnd => OrderEvent::SessionEnded,
+            reason if reason.is_rejection() => OrderEvent::Refused,
+            _ => OrderEvent::CancelConfirmed,
+        };
+        self.orders.on(end.order, event)?;
+        Ok(())
+    }
+}
+
+impl Handlers for Native {
+    type Error = SessionError;
+
+    fn on_p0(&mut self, event: &P0Event) -> Result<(), SessionError> {
+        match &event.payload {
+            P0Payload::Fill(fill) => self.apply_fill(fill)?,
+            P0Payload::OrderEnd(end) => self.apply_end(end)?,
+            P0Payload::Position(_) | P0Payload::Stop(_) | P0Payload::Disconnect(_) => {}
+        }
+        if self.interest.p0 {
+            self.outbox.push_back(Yield::P0(*event));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn on_p1(&mut self, event: &P1Event) -> Result<(), SessionError> {
+        if self.interest.ticks {
+            self.outbox.push_back(Yield::Tick(event.payload));
+        }
+        Ok(())
+    }
+
+    fn on_p2(&mut self, event: &P2Event) -> Result<(), SessionError> {
+        if let P2Payload::CycleStart { cause, scheduled_ns, .. } = event.payload
+            && self.interest.cycles
+        {
+            self.outbox.push_back(Yield::Cycle { cause, scheduled_ns });
+        }
+        Ok(())
+    }
+
+    fn on_p3(&mut self, event: &P3Event) -> Result<(), SessionError> {
+        if let P3Payload::Metric { id, value_ns } = event.payload {
+            self.metrics.record(id, value_ns);
+        }
+        Ok(())
+    }
+}

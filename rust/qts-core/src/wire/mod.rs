@@ -1,0 +1,3 @@
+//! Bytes in, records out.
+
+pub mod csv;
