@@ -340,7 +340,7 @@ fn flooded_p99_ns() -> u64 {
         stop.store(true, Ordering::Relaxed);
     });
     running.live.stop();
-    let total = running.live.latencies()[&EventType::FillConfirmed].total;
+    let total = running.live.latencies().get(&EventType::FillConfirmed).unwrap().total;
     assert_eq!(total.n, 1_000);
     total.p99_ns
 }

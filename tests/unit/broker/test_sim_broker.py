@@ -39,6 +39,6 @@ def test_cancel_says_whether_the_order_still_worked():
     assert not broker.cancel(42)
 
 
-@pytest.mark.parametrize("status", ["ACCEPTED", "PARTIALLY_FILLED", "UNKNOWN", *TERMINAL_STATUSES])
+@pytest.mark.parametrize("status", ["ACCEPTED", "PARTIALLY_FILLED", "UNKNOWN", *sorted(TERMINAL_STATUSES)])
 def test_terminal_states_are_those_that_are_never_left(status):
     assert OrderResponse(status, 1, "", 0, 0).is_terminal == (status in TERMINAL_STATUSES)
