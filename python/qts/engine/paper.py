@@ -14,16 +14,17 @@ from qts.data import SQLiteStore
 from qts.engine.books import break_off, finish, open_books
 from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of
 from qts.engine.desk import PaperControls, PaperReload
+from qts.engine.safety import Reconciliation
 from qts.engine.session import Session
+from qts.engine.supervisor import Supervisor
 from qts.engine.synthetic import base_prices, session_on, simulable, synth_config
-from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer
+from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer, RunPlace, SafetyDesk, StateDesk
 from qts.ops.report import BacktestResult, RunRecorder
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from qts.clock import Clock
-    from qts.config import ReloadRecord
     from qts.engine.books import Books
     from qts.instruments import Catalog, SessionPhase
 
@@ -31,6 +32,8 @@ _STEP_NS: Final = 200_000_000
 """Wall time between two looks at the clock when the session is paced."""
 _MAX_STEP_NS: Final = 60_000_000_000
 """Engine time between two looks for a stop when it is not."""
+_ACCOUNT: Final = "paper"
+"""Name of the account: first word of the phrase that releases LOCKDOWN, and directory of the operating state."""
 MAX_SPEED: Final = 100_000.0
 """Seconds of session per second of wall time, at most."""
 
@@ -72,15 +75,17 @@ class Engine:
         clock: "Clock",
         money_scale: int,
         day: date,
+        store: SQLiteStore,
+        cash: int,
         files: ConfigManager | None = None,
-        audit: "Callable[[ReloadRecord], object] | None" = None,
     ) -> None:
         self._session = session
+        self._store = store
+        self._cash = cash
         self._config = config
         self._home = home
         self._open_books = open_books
         self._files = files
-        self._audit = audit
         self._inbox = EngineInbox()
         self._catalog = catalog
         self._open_ns = open_ns
@@ -107,7 +112,6 @@ class Engine:
         day: date | None = None,
         home: Path | None = None,
         clock: "Clock | None" = None,
-        audit: "Callable[[ReloadRecord], object] | None" = None,
     ) -> Self:
         """Return an engine that is ready to run.
 
@@ -121,8 +125,6 @@ class Engine:
             day: date of the session; default today. A closed day gives the next session.
             home: where state is kept; default `QTS_HOME`, else `~/.qts`.
             clock: paces and labels the run; the machine's clock by default.
-            audit: makes a change of the configuration durable before it takes effect. Without it, or with a loaded
-                configuration, the operator cannot reload.
 
         Raises:
             UsageError: a mode, strategy, parameter or place that does not exist.
@@ -174,7 +176,7 @@ class Engine:
                 cash=cash_start,
                 config_hash=config.config_hash,
                 clock=clock,
-                account="paper",
+                account=_ACCOUNT,
             ),
             strategy=names,
             catalog=catalog,
@@ -183,8 +185,9 @@ class Engine:
             clock=clock,
             money_scale=currency.scale,
             day=hours.date,
+            store=store,
+            cash=cash_start,
             files=files,
-            audit=audit,
         )
 
     def request_stop(self) -> None:
@@ -211,7 +214,13 @@ class Engine:
                 hint="try --speed max",
             )
         self._publish()
-        server = OperatorServer(self._home, self._port(), self._clock)
+        place = RunPlace(self._home)
+        try:
+            supervisor = self._supervise()
+        except BaseException:
+            place.close()
+            raise
+        server = OperatorServer(place, self._port(supervisor), self._clock)
         ended = None
         try:
             books = self._open_books()
@@ -227,28 +236,58 @@ class Engine:
                     clock=self._clock,
                     status="STOPPED" if stopped else "DONE",
                 )
-            except EngineFault:
+            except EngineFault as fault:
                 ended = "FAULT"
+                supervisor.fail(fault.code, fault.found, "engine")
                 break_off(books, self._session, clock=self._clock)
                 raise
         finally:
             self._inbox.close()
             server.close(ended)
+            supervisor.close()
 
-    def _port(self) -> OperatorPort:
-        """Return what the operator can reach. Safety and operating state are not built into a paper session yet."""
+    def _supervise(self) -> Supervisor:
+        """Open both states of this home and put the session under them."""
+        supervisor = Supervisor.open(
+            self._config,
+            self._home,
+            self._open_ns,
+            self._clock,
+            account=_ACCOUNT,
+            equity=self._cash,
+            in_session=self._session.in_session,
+        )
+        self._session.supervise(supervisor)
+        check = Reconciliation(self._session, self._store, self._catalog, self._inbox, self._clock)
+        supervisor.safety.add_check(check)
+        return supervisor
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """What holds safety and operating state; in memory until the engine runs."""
+        return self._session.supervisor
+
+    def _port(self, supervisor: Supervisor) -> OperatorPort:
+        """Return what the operator can reach. A configuration that did not come from files cannot be reloaded."""
         reload = None
-        if self._files is not None and self._audit is not None:
+        if self._files is not None:
             reloader = ConfigReloader(
                 self._files,
                 self._config,
                 clock=self._clock,
                 apply=self._reconfigure,
-                audit=self._audit,
+                audit=supervisor.record_reload,
                 open_positions=lambda: len(self._session.core.positions()),
+                on_invalid=lambda error: supervisor.fail("FS003", str(error), "reload"),
+                safety_state=lambda: supervisor.safety.state.name,
             )
             reload = PaperReload(reloader, self._inbox)
-        return OperatorPort(engine=self._controls, reload=reload)
+        return OperatorPort(
+            engine=self._controls,
+            safety=SafetyDesk(supervisor.safety),
+            state=StateDesk(supervisor.state, supervisor.market),
+            reload=reload,
+        )
 
     def _reconfigure(self, config: QtsConfig) -> None:
         self._session.reconfigure(config)
@@ -269,6 +308,7 @@ class Engine:
                 self._session.stop()
             until_ns = await self._pace(speed, started_ns)
             outcome = self._session.advance(None if stop_sent else until_ns)
+            self._session.supervisor.poll()
             self._inbox.run_due()
             self._publish()
             if on_status is not None:

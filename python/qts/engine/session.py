@@ -8,8 +8,8 @@ from qts.broker import SimBroker
 from qts.codes import DataError, EngineFault
 from qts.data import FillRow, OrderRow
 from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
+from qts.engine.supervisor import Supervisor
 from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
-from qts.pipeline.contracts import Switches
 from qts.strategy.contracts import Terms
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from qts.strategy import Strategy
 
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
+
+_OUTSIDE: Final = frozenset({"PREPARE", "CLOSE_SET", "MONITOR"})
+"""Phases in which the market does not trade."""
 
 _CHART_SAMPLES: Final = 4_000
 """Prices per symbol that a chart holds, about."""
@@ -70,7 +73,9 @@ class Session:
         self.core = StepEngine(catalog.core, cash=cash, queues=queue_settings(config), **latency_ns(config))
         self._sessions = SessionClock(calendars)
         self._currency = catalog.currency(catalog.by_id(0).currency)
-        self._switches = _switches(config)
+        self._config = config
+        self._cash = cash
+        self._supervisor: Supervisor | None = None
         self.terms = [_terms(catalog, number) for number in range(len(catalog))]
         self.pipeline = Pipeline(
             strategies,
@@ -84,7 +89,8 @@ class Session:
             clock=clock,
             metrics=self.core,
             config=pipeline_settings(config, self._currency),
-            switches=lambda: self._switches,
+            switches=lambda: self.supervisor.switches(),
+            stance=lambda: self.supervisor.stance(),
         )
         for interval_ns in self.pipeline.bar_intervals_ns():
             self.core.add_bar_series(interval_ns)
@@ -119,15 +125,38 @@ class Session:
         What else it says holds from the next start on. Call it between two calls of `advance`.
         """
         self.pipeline.reconfigure(pipeline_settings(config, self._currency))
-        self._switches = _switches(config)
+        self._config = config
+        if self._supervisor is not None:
+            self._supervisor.reconfigure(config)
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """What holds safety and operating state."""
+        if self._supervisor is None:
+            self._supervisor = Supervisor.in_memory(
+                self._config, self.core.now_ns or 0, equity=self._cash, in_session=self.in_session
+            )
+        return self._supervisor
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Put the run under `supervisor`; before its first cycle."""
+        self._supervisor = supervisor
+
+    def in_session(self, ts_ns: int) -> bool:
+        """Whether the first instrument's market trades at a moment."""
+        return self.phase(ts_ns) not in _OUTSIDE
 
     def stop(self) -> None:
         """End the input here; the next `advance` ends day orders, runs one last cycle and returns "end"."""
         self.core.stop()
 
     def _on_cycle(self, cause: "Cause", scheduled_ns: int, intents: list[tuple[int, Any]]) -> None:
+        supervisor = self.supervisor
+        if cause != "EVENT":
+            supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))
         result = self.pipeline.on_cycle(cause, scheduled_ns, intents)
         self.last = result
+        supervisor.on_cycle(result)
         for decision in result.decisions:
             self.recorder.on_action(decision.purpose, "SENT" if decision.action != "NONE" else decision.reason)
         if cause != "EVENT" and result.equity:
@@ -172,6 +201,7 @@ class Session:
 
     def _on_fill(self, fill: "FillEvent", order: "SentOrder") -> None:
         self.fills += 1
+        self.supervisor.on_fill(fill)
         self._store.record_fill(
             FillRow(
                 trade_date=self._sessions.session_date(fill.ts_exec_ns),
@@ -193,13 +223,6 @@ class Session:
                 strategy=order.strategy_id,
             )
         )
-
-
-def _switches(config: "QtsConfig") -> Switches:
-    local = config.local
-    return Switches(
-        trading_enabled=local.trading_enabled, safe_mode=local.safe_mode, pipeline_paused=local.pipeline_paused
-    )
 
 
 def _terms(catalog: "Catalog", number: int) -> Terms:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from qts.strategy.contracts import PPM
+
 if TYPE_CHECKING:
     from qts.broker.contracts import Side
     from qts.strategy.contracts import Terms
@@ -19,6 +21,11 @@ AdjustmentReason: TypeAlias = Literal["NEW_ENTRY", "REBALANCE", "EXIT", "NONE"]
 RATE_ONE: Final = 100_000_000
 """One whole, where a cost rate travels as an integer."""
 
+HARD_MAX_EXPOSURE_PPM: Final = 950_000
+HARD_MAX_SYMBOL_EXPOSURE_PPM: Final = 150_000
+HARD_MAX_DAILY_LOSS_PPM: Final = 50_000
+"""Ceilings that no operating state lifts a limit above."""
+
 GATES: Final = (
     "sanity",
     "permission",
@@ -26,6 +33,7 @@ GATES: Final = (
     "daily_loss",
     "drawdown",
     "position_count",
+    "trade_count",
     "symbol_weight",
     "gross_exposure",
     "buying_power",
@@ -39,14 +47,16 @@ GATES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """Limits of the risk engine. Defaults are the shipped ones; `None` = no such limit."""
+    """Limits of the risk engine. Defaults are the shipped ones; `None` = no such limit.
+
+    How many positions and trades there may be is for the operating state to say; see `RiskQuestion`.
+    """
 
     max_exposure_ppm: int = 500_000
     max_symbol_exposure_ppm: int = 100_000
     daily_loss_warning_ppm: int = 20_000
     dd_warning_ppm: int = 50_000
     dd_danger_ppm: int = 100_000
-    max_positions: int = 15
     max_risk_score_ppm: int = 700_000
     max_trade_qty: int | None = 1_000
     """Largest order in whole units (shares, coins)."""
@@ -85,6 +95,12 @@ class RiskQuestion(NamedTuple):
     """Commission on a purchase, as a fraction times 10**8."""
     sellable_qty: int
     """Quantity held that no working order sells."""
+    max_positions: int = 15
+    """Symbols that may be held, by operating state."""
+    trades_left: int = 30
+    """Entry orders that the operating state leaves for the session."""
+    multiplier_ppm: int = PPM
+    """Factor of the operating state on the limits of entries."""
 
 
 class RiskDecision(NamedTuple):

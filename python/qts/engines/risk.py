@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.engines.contracts import GATES, RATE_ONE, RiskDecision, RiskLimits, RiskQuestion
+from qts.engines.contracts import (
+    GATES,
+    HARD_MAX_DAILY_LOSS_PPM,
+    HARD_MAX_EXPOSURE_PPM,
+    HARD_MAX_SYMBOL_EXPOSURE_PPM,
+    RATE_ONE,
+    RiskDecision,
+    RiskLimits,
+    RiskQuestion,
+)
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
@@ -18,6 +27,7 @@ _CODES: Final = {
     "daily_loss": "GR020",
     "drawdown": "GR021",
     "position_count": "GR002",
+    "trade_count": "GR080",
     "symbol_weight": "GR010",
     "gross_exposure": "GR001",
     "buying_power": "GR042",
@@ -64,7 +74,9 @@ class RiskEngine:
             return (0, *(desired,) * (len(GATES) - 1))
         limits = self._limits
         terms, price, equity = question.terms, question.price, question.equity
-        is_crowded = question.open_symbols >= limits.max_positions and not question.symbol_is_open
+        is_crowded = question.open_symbols >= question.max_positions and not question.symbol_is_open
+        symbol_ppm = _scaled(limits.max_symbol_exposure_ppm, question, HARD_MAX_SYMBOL_EXPOSURE_PPM)
+        gross_ppm = _scaled(limits.max_exposure_ppm, question, HARD_MAX_EXPOSURE_PPM)
         return (
             desired,
             0 if question.permission else desired,
@@ -72,8 +84,9 @@ class RiskEngine:
             0 if self._is_losing_day(question) else desired,
             self._drawdown_cap(question),
             0 if is_crowded else desired,
-            terms.quantity(equity * limits.max_symbol_exposure_ppm // PPM - question.symbol_value, price),
-            terms.quantity(equity * limits.max_exposure_ppm // PPM - question.gross_value, price),
+            desired if question.trades_left > 0 else 0,
+            terms.quantity(equity * symbol_ppm // PPM - question.symbol_value, price),
+            terms.quantity(equity * gross_ppm // PPM - question.gross_value, price),
             buying_power(terms, price, question.orderable, question.buy_fee_rate),
             desired,
             desired if limits.max_trade_qty is None else limits.max_trade_qty * 10**terms.qty_scale,
@@ -83,7 +96,8 @@ class RiskEngine:
 
     def _is_losing_day(self, question: RiskQuestion) -> bool:
         loss = question.start_equity - question.equity
-        return loss * PPM >= self._limits.daily_loss_warning_ppm * question.start_equity > 0
+        limit_ppm = _scaled(self._limits.daily_loss_warning_ppm, question, HARD_MAX_DAILY_LOSS_PPM)
+        return loss * PPM >= limit_ppm * question.start_equity > 0
 
     def _drawdown_cap(self, question: RiskQuestion) -> int:
         if question.drawdown_ppm >= self._limits.dd_danger_ppm:
@@ -100,10 +114,15 @@ def _exit_checks(question: RiskQuestion) -> tuple[int, ...]:
         desired if _is_sane(question) else 0,
         desired,
         0 if question.session else desired,
-        *(desired,) * 6,
+        *(desired,) * 7,
         question.sellable_qty,
         *(desired,) * 3,
     )
+
+
+def _scaled(limit_ppm: int, question: RiskQuestion, ceiling_ppm: int) -> int:
+    """Return a limit times the operating state's factor, up to its ceiling."""
+    return min(limit_ppm * question.multiplier_ppm // PPM, max(ceiling_ppm, limit_ppm))
 
 
 def buying_power(terms: Terms, price: int, orderable: int, buy_fee_rate: int) -> int:

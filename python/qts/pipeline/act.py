@@ -11,14 +11,14 @@ from qts.broker.contracts import OrderRequest
 from qts.engines.faults import one_line
 from qts.pipeline.contracts import StageError
 from qts.pipeline.orders import OrderBook, WorkingOrder
-from qts.strategy.contracts import EXIT_PHASES, REDUCING
+from qts.strategy.contracts import EXIT_PHASES, OPENING, REDUCING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from qts.broker.interfaces import BrokerPort
     from qts.pipeline.arbitration import FlipGuard
-    from qts.pipeline.contracts import Cycle, OrderDecision, Switches
+    from qts.pipeline.contracts import Cycle, OrderDecision, Stance, Switches
     from qts.pipeline.interfaces import SessionPort
 
 
@@ -34,21 +34,33 @@ class ActReport(NamedTuple):
 class Act:
     """Sends one order per decision and never the same one twice: a failed send is not repeated."""
 
-    def __init__(self, broker: BrokerPort, orders: OrderBook, flips: FlipGuard, sessions: SessionPort) -> None:
+    def __init__(
+        self,
+        broker: BrokerPort,
+        orders: OrderBook,
+        flips: FlipGuard,
+        sessions: SessionPort,
+        stance: Callable[[], Stance],
+    ) -> None:
         self._broker = broker
+        self._stance = stance
         self._orders = orders
         self._flips = flips
         self._sessions = sessions
 
-    def run(self, cycle: Cycle, decisions: Iterable[OrderDecision], switches: Switches) -> ActReport:
-        """Send every decision whose action is not NONE, and follow the orders that work already."""
+    def run(self, cycle: Cycle, decisions: Iterable[OrderDecision], switches: Switches, stance: Stance) -> ActReport:
+        """Send every decision whose action is not NONE, and follow the orders that work already.
+
+        `switches` and `stance` are those that the decisions were taken on. What both states say now is asked before
+        each order: an operator or the core may have changed it meanwhile.
+        """
         sent = 0
         refused: list[str] = []
         errors: list[StageError] = []
         for decision in decisions:
             if decision.action == "NONE":
                 continue
-            blocked = blocked_by(decision, switches)
+            blocked = blocked_by(decision, switches, stance, self._stance())
             if blocked:
                 refused.append(blocked)
                 continue
@@ -67,14 +79,22 @@ class Act:
         return ActReport(sent, tuple(refused), tuple(errors))
 
     def follow(self, cycle: Cycle) -> None:
-        """Cancel orders past their time or outside trading, and scalp entries close to the session's end."""
+        """Cancel orders past their time or outside trading, and entries that may no longer be made."""
+        stance = self._stance()
         for order in tuple(self._orders):
             if order.cancel_sent:
                 continue
             request = order.request
             phase = self._sessions.phase(request.instrument, cycle.ts_ns)
             is_late_scalp_entry = phase == "CLOSE_GUARD" and request.track == "SCALP" and request.side == "BUY"
-            if cycle.ts_ns >= order.deadline_ns or phase not in EXIT_PHASES or is_late_scalp_entry:
+            is_forbidden = order.decision.purpose in OPENING and not stance.lets_enter(request.track)
+            if cycle.ts_ns >= order.deadline_ns or phase not in EXIT_PHASES or is_late_scalp_entry or is_forbidden:
+                self._cancel(order)
+
+    def withdraw(self) -> None:
+        """Cancel every working order but exits: what protects a position runs to its end."""
+        for order in tuple(self._orders):
+            if not order.is_exit and not order.cancel_sent:
                 self._cancel(order)
 
     def _send(self, cycle: Cycle, decision: OrderDecision) -> str:
@@ -103,6 +123,8 @@ class Act:
         if not ack.accepted or ack.broker_order_id is None:
             return ack.message or "not_accepted"
         self._orders.add(WorkingOrder(ack.broker_order_id, request, decision, cycle.ts_ns))
+        if decision.purpose in OPENING:
+            self._orders.count_entry(cycle.session_date)
         if decision.purpose in REDUCING:
             self._flips.on_exit(instrument, decision.track, cycle.ts_ns, cycle.session_date)
         return ""
@@ -112,17 +134,29 @@ class Act:
         self._broker.cancel(order.order_id)
 
 
-def blocked_by(decision: OrderDecision, switches: Switches) -> str:
-    """Return the code of the execution gate that refuses the order, empty if none does.
+def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: Stance) -> str:
+    """Return the code of the execution gate that refuses the order, empty if none does. The first hit wins.
 
-    The first hit wins.
+    Switches stop entries and strategies; an exit that protects asks the safety state alone.
+
+    Args:
+        decision: the order.
+        switches: what is switched off.
+        then: what both states let orders do when it was decided.
+        now: the same at this moment.
     """
     if not decision.terms.symbol:
         return "G_EXE_SYMBOL_EMPTY"
     if decision.qty <= 0:
         return "G_EXE_QTY_NONPOSITIVE"
+    if decision.evaluation.proposal.is_protective:
+        return "" if now.may_protect else "G_EXE_STATE"
     if switches.trading_enabled is not True:
         return "G_EXE_TRADING_DISABLED"
     if switches.kill_switch:
         return "G_EXE_KILLSWITCH_ON"
+    if not (now.may_exit if decision.side == "SELL" else now.may_enter):
+        return "G_EXE_STATE"
+    if decision.purpose in OPENING and (not now.lets_enter(decision.track) or now.is_safer_than(then)):
+        return "STATE_CHANGED_BEFORE_ACT"
     return ""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qts.broker.contracts import Track
-    from qts.pipeline.config import PipelineConfig
     from qts.pipeline.contracts import CalcDataContract, Cycle, Proposal
     from qts.strategy.contracts import Intent, Purpose
 
@@ -59,9 +58,8 @@ class FlipGuard:
 class Arbiter:
     """Applies the rules of arbitration; its output order is deterministic."""
 
-    def __init__(self, config: PipelineConfig, flips: FlipGuard) -> None:
-        self._min_confidence = config.min_confidence
-        self._max_intents = config.max_intents_per_cycle
+    def __init__(self, max_intents_per_cycle: int, flips: FlipGuard) -> None:
+        self._max_intents = max_intents_per_cycle
         self._flips = flips
 
     def resolve(self, proposals: Sequence[Proposal], calc: CalcDataContract) -> Arbitration:
@@ -92,8 +90,8 @@ class Arbiter:
             return ""
         if intent.side == "SELL":
             return ""  # a rebalancing sale: as free as an exit from what guards purchases
-        if intent.confidence < self._min_confidence:
-            return "below_confidence_threshold"
+        if intent.purpose != "REBALANCE" and intent.confidence < calc.raw.stance.threshold:
+            return "BELOW_STATE_THRESHOLD"
         instrument, track = proposal.terms.instrument, proposal.track
         if self._flips.forbids(instrument, track, calc.raw.cycle):
             return "reentry_cooldown"

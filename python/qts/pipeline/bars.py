@@ -55,6 +55,10 @@ class BarBook:
         """Return who is due for which instrument, in the order of strategies and instruments."""
         return [(self._due[key], key[1]) for key in sorted(self._due)]
 
+    def forget_due(self) -> None:
+        """Let nobody look at what has closed so far; the bars stay."""
+        self._due.clear()
+
     def take(self, slot: StrategySlot, instrument: int) -> Bars:
         """Return the bars of a due strategy; it is due again after the next one."""
         del self._due[slot.number, instrument]

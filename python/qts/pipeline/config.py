@@ -43,8 +43,6 @@ class PipelineConfig:
     """Ticks beyond the quote that a marketable entry accepts."""
     exit_ticks: int = 2
     """Ticks beyond the quote that an exit accepts; doubled with each further attempt."""
-    min_confidence: float = 0.7
-    """Confidence below which entries are dropped (operating state BALANCED)."""
     max_intents_per_cycle: int = 20
     reentry_cooldown: Mapping[Track, int | Literal["session"]] = field(default_factory=_cooldowns)
     """Pause between an exit and the next entry in a symbol, by track: seconds, or the rest of the session."""

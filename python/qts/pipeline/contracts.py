@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from qts.strategy.contracts import PPM
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,6 +48,48 @@ class Switches(NamedTuple):
     safe_mode: bool = False
     pipeline_paused: bool = False
     kill_switch: bool = False
+    distrusted: bool = False
+    """Safety is FAIL or LOCKDOWN: no strategy is asked, only what protects a position runs."""
+
+
+class Stance(NamedTuple):
+    """What operating state and safety state let orders do now. Limits are for entries; exits never ask them."""
+
+    rank: int = 1
+    """Operating state: 2 AGGRESSIVE, 1 BALANCED, 0 DEFENSIVE."""
+    threshold: float = 0.7
+    """Confidence below which an entry is dropped."""
+    new_entries: bool = True
+    exit_only: frozenset[Track] = frozenset()
+    """Tracks whose engine is not active: their positions are closed, none is opened."""
+    max_positions: int = 15
+    max_daily_trades: int = 30
+    multiplier_ppm: int = PPM
+    """Factor on the limits of entries; hard ceilings cap the product."""
+    size_ppm: int = PPM
+    """Factor on the quantity of an entry: that of WARNING or of probation."""
+    may_enter: bool = True
+    may_exit: bool = True
+    """Whether an exit of a strategy may leave."""
+    may_protect: bool = True
+    """Whether an exit that protects may leave."""
+
+    def lets_enter(self, track: Track) -> bool:
+        """Whether an entry of `track` is thinkable at all."""
+        return self.may_enter and self.new_entries and track not in self.exit_only
+
+    def is_safer_than(self, other: Stance) -> bool:
+        """Whether anything that `other` let an entry do is limited further."""
+        return (
+            self.rank < other.rank
+            or self.threshold > other.threshold
+            or self.multiplier_ppm < other.multiplier_ppm
+            or self.size_ppm < other.size_ppm
+            or self.max_positions < other.max_positions
+            or self.max_daily_trades < other.max_daily_trades
+            or (other.new_entries and not self.new_entries)
+            or not self.exit_only <= other.exit_only
+        )
 
 
 class PositionRow(NamedTuple):
@@ -92,6 +136,9 @@ class RawDataContract(NamedTuple):
     start_equity: int
     high_water: int
     switches: Switches
+    stance: Stance
+    entries_today: int
+    """Entry orders that were accepted in this session so far."""
 
 
 class CalcDataContract(NamedTuple):
@@ -121,6 +168,11 @@ class Proposal(NamedTuple):
     intent: Intent
     attempt: int
     is_exit: bool
+
+    @property
+    def is_protective(self) -> bool:
+        """Whether the pipeline itself wants it, to close what must not stay open."""
+        return self.priority < 0
 
 
 class EvaluationResult(NamedTuple):

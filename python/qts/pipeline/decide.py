@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qts.pipeline.contracts import OrderDecision, checked_decision
+from qts.pipeline.evaluate import NO_ENTRIES
 from qts.pipeline.journal import decision_id
 from qts.pipeline.pricing import reference_price
 from qts.strategy.contracts import REDUCING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from qts.broker.contracts import OrderType, Track
     from qts.pipeline.config import PipelineConfig
-    from qts.pipeline.contracts import Cycle, EvaluationResult, RawDataContract
+    from qts.pipeline.contracts import Cycle, EvaluationResult, Proposal, RawDataContract, Stance
     from qts.pipeline.interfaces import RulesPort
     from qts.strategy.contracts import Quote
 
@@ -62,7 +63,7 @@ class Decide:
         if refusal and refusal not in codes:
             codes.append(refusal)
         if refusal == NOT_APPROVED and result.risk is not None:
-            refusal = result.risk.reason  # says more than "not approved"
+            refusal = _in_words(result.risk.reason, proposal, raw.stance)  # says more than "not approved"
         return checked_decision(
             OrderDecision(
                 "NONE" if refusal else intent.side,
@@ -91,10 +92,11 @@ class Decide:
         if result.reason:
             return result.reason
         switches = raw.switches
-        if switches.trading_enabled is not True:
-            return "trading_disabled"
-        if switches.safe_mode:
-            return "safe_mode"
+        if not result.proposal.is_protective:
+            if switches.trading_enabled is not True:
+                return "trading_disabled"
+            if switches.safe_mode:
+                return "safe_mode"
         if result.risk is None or not result.risk.approved:
             return NOT_APPROVED
         if result.final_qty <= 0:
@@ -146,3 +148,10 @@ class Decide:
             return "LIMIT"
         widest = self._rules.step(proposal.terms.instrument, quote.bid, _MARKET_MAX_SPREAD_TICKS, cycle.ts_ns)
         return "MARKET" if quote.ask <= widest else "LIMIT"
+
+
+def _in_words(code: str, proposal: Proposal, stance: Stance) -> str:
+    """Return what a refused decision names as its reason: for the operating state its own words, else the code."""
+    if code != NO_ENTRIES:
+        return code
+    return "STATE_DEFENSIVE" if proposal.track in stance.exit_only else "NEW_ENTRY_BLOCKED_IN_DEFENSIVE_STATE"

@@ -10,7 +10,7 @@ from qts.engines.strategy import STRATEGY_RAISED
 from qts.pipeline.contracts import EvaluationResult, Proposal
 from qts.pipeline.exceptions import StageFailure
 from qts.pipeline.pricing import explicit, marketable
-from qts.strategy.contracts import EXIT_PHASES, REDUCING, ExecutionView, Intent, MarketView
+from qts.strategy.contracts import EXIT_PHASES, OPENING, PPM, REDUCING, ExecutionView, Intent, MarketView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from qts.engines.strategy import StrategyEngine
     from qts.pipeline.arbitration import Arbiter
     from qts.pipeline.config import PipelineConfig
-    from qts.pipeline.contracts import CalcDataContract, PositionRow, Wish
+    from qts.pipeline.contracts import CalcDataContract, PositionRow, Stance, Wish
     from qts.pipeline.interfaces import RulesPort
     from qts.pipeline.orders import OrderBook
     from qts.pipeline.pricing import Pricing
     from qts.strategy.contracts import Bars, Terms
 
 SESSION_CLOSED: Final = "GR034"
+NO_ENTRIES: Final = "GR082"
 STRATEGY_SUSPENDED: Final = "strategy_suspended"
 _MAX_EXIT_TICKS: Final = 16
 _NO_POSITION: Final = (0, 0, 0)
@@ -37,9 +38,10 @@ _NO_POSITION: Final = (0, 0, 0)
 class _Headroom:
     """What the cycle's earlier purchases leave for its later ones."""
 
-    __slots__ = ("gross", "open_symbols", "orderable", "symbol_values")
+    __slots__ = ("entries", "gross", "open_symbols", "orderable", "symbol_values")
 
     def __init__(self, calc: CalcDataContract) -> None:
+        self.entries = calc.raw.entries_today
         self.orderable = calc.orderable
         self.gross = calc.market_value + calc.raw.reserved
         self.symbol_values = dict(calc.symbol_values)
@@ -172,6 +174,8 @@ class Evaluate:
         desired, target, reason = self._desired(calc, intent, execution, pricing.price, terms)
         if pricing.price <= 0:
             reason = pricing.code
+        if not reason and intent.purpose in OPENING:
+            desired, reason = _cut(desired, calc.raw.stance, terms)
         if reason:
             return EvaluationResult(proposal, execution, 0, pricing.price, pricing.code, None, None, reason)
         try:
@@ -182,6 +186,7 @@ class Evaluate:
         sized = self._portfolio.size(delta, target, intent.purpose, risk, terms.lot)
         if intent.side == "BUY" and sized.final_qty > 0:
             headroom.spend(terms.instrument, terms.value(pricing.price, sized.final_qty))
+            headroom.entries += intent.purpose in OPENING
         return EvaluationResult(proposal, execution, desired, pricing.price, pricing.code, risk, sized, "")
 
     def _price(self, calc: CalcDataContract, proposal: Proposal) -> Pricing:
@@ -230,7 +235,7 @@ class Evaluate:
         for (working_instrument, _), (buying, _) in raw.working.items():
             if buying and working_instrument == instrument:
                 pending += buying
-        slot = self._strategies.find(proposal.strategy_id)
+        stance = raw.stance
         is_sale = intent.side == "SELL"
         fee_rate = 0 if is_sale else self._rules.fee(instrument, "BUY", RATE_ONE, raw.cycle.ts_ns)
         return RiskQuestion(
@@ -239,7 +244,7 @@ class Evaluate:
             is_sale,
             desired,
             price,
-            STRATEGY_SUSPENDED if slot is not None and slot.suspended else "",
+            self._permission(proposal, stance),
             proposal.session,
             calc.equity,
             raw.start_equity,
@@ -251,4 +256,26 @@ class Evaluate:
             headroom.orderable,
             fee_rate,
             execution.sellable_qty,
+            stance.max_positions,
+            stance.max_daily_trades - headroom.entries if intent.purpose in OPENING else 1,
+            stance.multiplier_ppm,
         )
+
+    def _permission(self, proposal: Proposal, stance: Stance) -> str:
+        """Return the code of what forbids the wish, empty if nothing does."""
+        slot = self._strategies.find(proposal.strategy_id)
+        if slot is not None and slot.suspended:
+            return STRATEGY_SUSPENDED
+        is_opening = proposal.intent.purpose in OPENING
+        if is_opening and (not stance.new_entries or proposal.track in stance.exit_only):
+            return NO_ENTRIES
+        return ""
+
+
+def _cut(desired: int, stance: Stance, terms: Terms) -> tuple[int, str]:
+    """Return an entry's quantity times the factor of the safety state, in whole lots, and why nothing is left."""
+    if stance.size_ppm == PPM:
+        return desired, ""
+    left = desired * stance.size_ppm // PPM
+    left -= left % terms.lot
+    return left, "" if left > 0 else "size_factor"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qts.engines.performance import PerformanceTracker
     from qts.engines.strategy import StrategyEngine, StrategySlot
     from qts.pipeline.bars import BarBook
-    from qts.pipeline.contracts import Cycle, Switches
+    from qts.pipeline.contracts import Cycle, Stance, Switches
     from qts.pipeline.interfaces import AccountPort, MarketPort, SessionPort
     from qts.pipeline.orders import OrderBook
     from qts.pipeline.protective import ProtectiveExits
@@ -41,6 +41,7 @@ class Extract:
         protective: ProtectiveExits,
         performance: PerformanceTracker,
         switches: Callable[[], Switches],
+        stance: Callable[[], Stance],
         faults: FaultLog,
     ) -> None:
         self._market = market
@@ -55,18 +56,28 @@ class Extract:
         self._protective = protective
         self._performance = performance
         self._switches = switches
+        self._stance = stance
         self._faults = faults
 
-    def run(self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]]) -> RawDataContract:
+    def run(
+        self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], *, only_protects: bool = False
+    ) -> RawDataContract:
         """Return the inputs of one cycle; `intents` come from tick handlers.
+
+        With `only_protects` no strategy is asked, and what it would have been asked about is forgotten: a signal from
+        before a stop is no reason to trade after it.
 
         Raises:
             StageFailure: FS010 if a position is in an unknown instrument, FS053 if one is impossible.
         """
         self._bars.add(self._market.take_closed_bars())
-        wishes = [wish for slot, intent in intents if (wish := self._tick_wish(cycle, slot, intent)) is not None]
-        if self._bars.has_due:
-            wishes.extend(self._bar_wishes(cycle))
+        wishes: list[Wish] = []
+        if only_protects:
+            self._bars.forget_due()
+        else:
+            wishes += [wish for slot, intent in intents if (wish := self._tick_wish(cycle, slot, intent)) is not None]
+            if self._bars.has_due:
+                wishes.extend(self._bar_wishes(cycle))
         positions = tuple([PositionRow(*row) for row in self._account.positions()])
         self._check(positions)
         if cycle.cause != "EVENT":
@@ -94,6 +105,8 @@ class Extract:
             performance.start_equity,
             performance.high_water,
             self._switches(),
+            self._stance(),
+            self._orders.entries_on(cycle.session_date),
         )
 
     def _tick_wish(self, cycle: Cycle, slot: StrategySlot, intent: object) -> Wish | None:

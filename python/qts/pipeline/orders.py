@@ -75,6 +75,8 @@ class OrderBook:
         self._working: dict[int, WorkingOrder] = {}
         self.unfinished_exits: dict[tuple[int, Track], UnfinishedExit] = {}
         self.last_fill_price: dict[tuple[int, Track], int] = {}
+        self._entries = 0
+        self._entries_date = ""
 
     def __len__(self) -> int:
         return len(self._working)
@@ -87,6 +89,15 @@ class OrderBook:
         self._working[order.order_id] = order
         if order.is_exit:
             self.unfinished_exits.pop((order.request.instrument, order.request.track), None)
+
+    def entries_on(self, session_date: str) -> int:
+        """Return how many entry orders were accepted on a session date; rebalancing is no entry."""
+        return self._entries if session_date == self._entries_date else 0
+
+    def count_entry(self, session_date: str) -> None:
+        """Count an entry order that was accepted."""
+        self._entries = self.entries_on(session_date) + 1
+        self._entries_date = session_date
 
     def buying(self) -> frozenset[int]:
         """Return the instruments that a working order buys."""

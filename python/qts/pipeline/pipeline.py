@@ -14,7 +14,7 @@ from qts.pipeline.act import Act
 from qts.pipeline.arbitration import Arbiter, FlipGuard
 from qts.pipeline.bars import BarBook
 from qts.pipeline.config import PipelineConfig
-from qts.pipeline.contracts import Switches
+from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import Decide
 from qts.pipeline.evaluate import Evaluate
 from qts.pipeline.extract import Extract
@@ -48,10 +48,15 @@ _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
 
 _ALL_ON: Final = Switches()
+_BALANCED: Final = Stance()
 
 
 def _all_on() -> Switches:
     return _ALL_ON
+
+
+def _balanced() -> Stance:
+    return _BALANCED
 
 
 class Pipeline:
@@ -76,6 +81,7 @@ class Pipeline:
         metrics: StageMetrics,
         config: PipelineConfig | None = None,
         switches: Callable[[], Switches] = _all_on,
+        stance: Callable[[], Stance] = _balanced,
     ) -> None:
         """Wire the stages.
 
@@ -92,6 +98,7 @@ class Pipeline:
             metrics: where their durations go.
             config: settings; the shipped ones by default.
             switches: what the operator has switched off, asked once per cycle.
+            stance: what operating state and safety state let orders do, asked once per cycle and before each order.
 
         Raises:
             UsageError: two strategies share an id, or one names an unknown track.
@@ -118,13 +125,14 @@ class Pipeline:
             protective=ProtectiveExits(self._orders, sessions, scalp_flat_at_close=config.scalp_flat_at_close),
             performance=self.performance,
             switches=switches,
+            stance=stance,
             faults=self._faults,
         )
         self._risk = RiskEngine(config.limits)
         self._decide = Decide(config, rules)
         evaluate = Evaluate(
             self.strategies,
-            Arbiter(config, self._flips),
+            Arbiter(config.max_intents_per_cycle, self._flips),
             self._risk,
             PortfolioEngine(config.rebalance_min_money),
             rules=rules,
@@ -137,7 +145,7 @@ class Pipeline:
             Transform(terms),
             evaluate,
             self._decide,
-            Act(broker, self._orders, self._flips, sessions),
+            Act(broker, self._orders, self._flips, sessions, stance),
             journal=self._journal,
             performance=self.performance,
             sessions=sessions,

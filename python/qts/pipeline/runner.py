@@ -75,13 +75,17 @@ class CycleRunner:
         self._cycle_no += 1
         cycle = Cycle(self._cycle_no, cause, ts_ns, self._sessions.session_date(ts_ns))
         switches = self._switches()
-        if switches.pipeline_paused or switches.kill_switch:
-            reason = "kill_switch" if switches.kill_switch else "pipeline_paused"
-            return CycleResult(cycle, "skipped", reason, 0, 0, 0, (), (), ())
+        if switches.pipeline_paused and not switches.distrusted:
+            return CycleResult(cycle, "skipped", "pipeline_paused", 0, 0, 0, (), (), ())
+        stopped_by = "kill_switch" if switches.kill_switch else "safety" if switches.distrusted else ""
+        if stopped_by:
+            self._act.withdraw()
+            if cause == "EVENT":
+                return CycleResult(cycle, "skipped", stopped_by, 0, 0, 0, (), (), ())
         self._performance.begin_session(cycle.session_date)
         marks = [self._now()]
         try:
-            return self._stages(cycle, intents, marks)
+            return self._stages(cycle, intents, marks, stopped_by)
         except StageFailure as failure:
             error = StageError(failure.code, failure.stage, failure.message, failure.critical)
         except Exception as unexpected:
@@ -90,10 +94,15 @@ class CycleRunner:
         self._faults.record(error.code, error.stage, error.message, ts_ns)
         return CycleResult(cycle, "error", error.code, 0, 0, 0, (), (error,), self._timings(marks))
 
-    def _stages(self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], marks: list[int]) -> CycleResult:
-        """Run the stages; `marks` takes the monotonic time at the end of each."""
+    def _stages(
+        self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], marks: list[int], stopped_by: str
+    ) -> CycleResult:
+        """Run the stages; `marks` takes the monotonic time at the end of each.
+
+        `stopped_by` says why strategies are not asked, empty if they are; what protects a position runs all the same.
+        """
         now = self._now
-        raw = self._extract.run(cycle, intents)
+        raw = self._extract.run(cycle, intents, only_protects=bool(stopped_by))
         marks.append(now())
         calc = self._transform.run(raw)
         self._performance.mark(calc.equity)
@@ -104,9 +113,9 @@ class CycleRunner:
         # Durable before Act: what was decided is on record even if the send fails half way.
         self._journal.write(cycle, decisions, calc.equity)
         marks.append(now())
-        report = self._act.run(cycle, decisions, raw.switches)
+        report = self._act.run(cycle, decisions, raw.switches, raw.stance)
         marks.append(now())
-        return self._result(calc, decisions, report, self._timings(marks))
+        return self._result(calc, decisions, report, self._timings(marks), stopped_by)
 
     def _timings(self, marks: Sequence[int]) -> tuple[int, ...]:
         """Return the duration of each stage that ran, and record it."""
@@ -122,9 +131,12 @@ class CycleRunner:
         decisions: tuple[OrderDecision, ...],
         report: ActReport,
         timings_ns: tuple[int, ...],
+        stopped_by: str,
     ) -> CycleResult:
         raw = calc.raw
         status, reason = _status(decisions, report, has_wishes=bool(raw.wishes))
+        if stopped_by and status == "skipped":
+            reason = stopped_by
         for error in report.errors:
             self._faults.record(error.code, error.stage, error.message, raw.cycle.ts_ns)
         return CycleResult(

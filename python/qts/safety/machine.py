@@ -72,6 +72,11 @@ class Machine:
         if self.state == _NORMAL and self._clean_cycles >= self._config.lockdown_clean_cycles_to_reset:
             self.consecutive, self.last_fail_ns = 0, None
 
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether a clean cycle changes anything: not in NORMAL with nothing left to be forgotten."""
+        return self.state != _NORMAL or self.consecutive > 0 or self.probation_left > 0
+
     def is_clear_due(self, now_ns: int) -> bool:
         """Whether WARNING has been quiet for long enough, and probation is over."""
         if self.state != _WARNING or self.probation_left:

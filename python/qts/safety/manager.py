@@ -362,6 +362,8 @@ class SafetyStateManager(ReleaseDesk):
 
     def finish_cycle(self, *, is_clean: bool) -> None:
         """Report that a cycle has ended; clean: no fault, no guardrail, no anomaly in it."""
+        if is_clean and not self._machine.counts_cycles:
+            return
         with self._locked():
             self._machine.finish_cycle(is_clean=is_clean)
             self._persist()

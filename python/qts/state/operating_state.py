@@ -106,6 +106,11 @@ class OperatingStateManager:
         return self._book.snapshot.properties
 
     @property
+    def version(self) -> int:
+        """Version of what is published: whoever keeps a snapshot asks this first. Never waits."""
+        return self._book.snapshot.version
+
+    @property
     def policy(self) -> str:
         """The gate policy, LITERAL or SAFE: to be shown wherever the state is shown."""
         return self._config.policy

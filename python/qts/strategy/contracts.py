@@ -28,6 +28,9 @@ EXIT_PHASES: Final[frozenset[Phase]] = frozenset({"OPEN_GUARD", "FULL", "CLOSE_G
 REDUCING: Final[frozenset[Purpose]] = frozenset({"EXIT", "REDUCE"})
 """Purposes that can only make a position smaller."""
 
+OPENING: Final[frozenset[Purpose]] = frozenset({"ENTRY", "ADD"})
+"""Purposes that the operating state limits; rebalancing carries out its targets and is none of them."""
+
 
 class Terms(NamedTuple):
     """What it takes to count in one instrument. Build it with `Terms.of`."""

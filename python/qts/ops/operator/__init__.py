@@ -21,6 +21,7 @@ from qts.ops.operator.interfaces import (
 )
 from qts.ops.operator.messages import say
 from qts.ops.operator.place import RunPlace
+from qts.ops.operator.rooms import SafetyDesk, StateDesk
 from qts.ops.operator.server import OperatorServer
 
 __all__ = [
@@ -43,7 +44,9 @@ __all__ = [
     "RemoteError",
     "RunPlace",
     "SafetyControls",
+    "SafetyDesk",
     "SafetyStatus",
     "StateControls",
+    "StateDesk",
     "say",
 ]

@@ -39,7 +39,7 @@ class OperatorServer:
     are carried out one after the other on another one. Requests come from the user who runs the engine, or from root.
 
     Args:
-        home: `QTS_HOME`.
+        home: `QTS_HOME`, or its run directory if the caller holds it already; `close` lets go of it in either case.
         port: what stands behind the desk.
         clock: measures how old a status is.
         idle_s: how long a connection may take for a request.
@@ -48,10 +48,10 @@ class OperatorServer:
         UsageError: an engine runs already in this home, or its run directory cannot be used.
     """
 
-    def __init__(self, home: Path, port: "OperatorPort", clock: "Clock", *, idle_s: float = IDLE_S) -> None:
+    def __init__(self, home: Path | RunPlace, port: "OperatorPort", clock: "Clock", *, idle_s: float = IDLE_S) -> None:
         self._desk = Desk(port, clock)
         self._idle_s = idle_s
-        self._place = RunPlace(home)
+        self._place = home if isinstance(home, RunPlace) else RunPlace(home)
         try:
             self._listener = self._place.listen()
         except QtsError:

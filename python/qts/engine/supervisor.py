@@ -1,0 +1,342 @@
+"""Safety state and operating state over a run: what they let orders do, and what they are told of it."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from qts.clock import NS_PER_S, SimClock
+from qts.codes import lookup
+from qts.engine.safety import follow_halt, safety_config
+from qts.pipeline.contracts import Stance, Switches
+from qts.safety import ActionClass, Entry, SafetyState, SafetyStateManager
+from qts.state import (
+    FileStateStore,
+    MetricQuality,
+    OperatingStateManager,
+    OperatingStateSnapshot,
+    StateConfig,
+    TransitionResult,
+)
+from qts.state.account import AccountMetrics
+from qts.strategy.contracts import PPM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
+    from qts._core import FillEvent
+    from qts.broker.contracts import Track
+    from qts.clock import Clock
+    from qts.config import QtsConfig, ReloadRecord
+    from qts.pipeline.contracts import CycleResult
+    from qts.safety import StateChange
+
+_QUIET_NS: Final = 60 * NS_PER_S
+"""Market time in which a guardrail that changes nothing is recorded once."""
+_POLL_NS: Final = NS_PER_S // 2
+_GUARDRAIL: Final = "GR"
+_ENGINE: Final = "engine"
+
+
+@dataclass(slots=True)
+class _RoundTrip:
+    """A position of one track from its first purchase to its last sale, in money units."""
+
+    qty: int = 0
+    net: int = 0
+
+
+@dataclass(slots=True)
+class RoundTrips:
+    """Adds up what each round trip brought, fees and taxes included."""
+
+    _open: "dict[tuple[int, Track], _RoundTrip]" = field(default_factory=dict)
+
+    def on_fill(self, fill: "FillEvent") -> int | None:
+        """Take a fill in; return the result of the round trip that it ends, None if it ends none."""
+        key = (fill.instrument, fill.track)
+        trip = self._open.setdefault(key, _RoundTrip())
+        is_purchase = fill.side == "BUY"
+        trip.qty += fill.qty if is_purchase else -fill.qty
+        trip.net += (-fill.amount if is_purchase else fill.amount) - fill.fee - fill.tax
+        if trip.qty != 0:
+            return None
+        del self._open[key]
+        return trip.net
+
+
+class Supervisor:
+    """Holds both machines of one run and stands between them and the pipeline.
+
+    The operating state lives by the market's clock, so that a session gives the same at any speed. The safety state of
+    a session that people operate lives by the machine's clock: their cool-downs are theirs. In a backtest both live by
+    the market's.
+
+    Args:
+        config: the configuration of the run.
+        safety: the safety state.
+        market: the market's clock; moved by `observe`.
+        machine: the clock that `poll` goes by.
+        equity: equity at the start, in money units.
+        halted: whether the primary market has stopped trading; None: nobody can say.
+        in_session: whether the primary market is in session at a moment.
+        store: keeps the operating state; None: memory.
+    """
+
+    def __init__(
+        self,
+        config: "QtsConfig",
+        safety: SafetyStateManager,
+        market: SimClock,
+        machine: "Clock",
+        *,
+        equity: int,
+        halted: bool | None,
+        in_session: "Callable[[int], bool]",
+        store: FileStateStore | None = None,
+    ) -> None:
+        settings = StateConfig.from_config(config)
+        self.safety = safety
+        self.market = market
+        self.state = OperatingStateManager(
+            settings, clock=market, store=store, listener=_Told(safety), in_session=in_session
+        )
+        self._config = config
+        self._machine = machine
+        self._store = store
+        self._halted = halted
+        self._account = AccountMetrics(settings, market, equity=equity)
+        self._equity = equity
+        self._trips = RoundTrips()
+        self._session_date = ""
+        self._sample_ns = settings.metrics_interval_sec * NS_PER_S
+        self._hour_ns = settings.evaluation_interval_sec * NS_PER_S
+        self._looked_ns = market.now_ns()
+        self._polled_ns = machine.monotonic_ns()
+        self._told_ns: dict[str, int] = {}
+        self._key: tuple[int, int, Decimal] | None = None
+        self._stance = Stance()
+        self._hold_off = safety.subscribe(self._on_safety)
+        follow_halt(safety, config)
+        self._evaluate()
+
+    @classmethod
+    def in_memory(cls, config: "QtsConfig", start_ns: int, *, equity: int, in_session: "Callable[[int], bool]") -> Self:
+        """Return one that keeps nothing, for recorded data: both machines live by the market's clock."""
+        market = SimClock(start_ns)
+        safety = SafetyStateManager(market, safety_config(config))
+        return cls(config, safety, market, market, equity=equity, halted=None, in_session=in_session)
+
+    @classmethod
+    def open(
+        cls,
+        config: "QtsConfig",
+        home: Path,
+        start_ns: int,
+        machine: "Clock",
+        *,
+        account: str,
+        equity: int,
+        in_session: "Callable[[int], bool]",
+    ) -> Self:
+        """Return one that keeps both states in a home, where a restart finds them.
+
+        Raises:
+            UsageError: another process holds them.
+            EngineFault: FS063, the home cannot be written.
+        """
+        safety = SafetyStateManager.open(home, machine, safety_config(config), account_alias=account)
+        try:
+            return cls(
+                config,
+                safety,
+                SimClock(start_ns),
+                machine,
+                equity=equity,
+                halted=False,
+                in_session=in_session,
+                store=FileStateStore(home / "state" / account),
+            )
+        except BaseException:
+            safety.close()
+            raise
+
+    def close(self) -> None:
+        """Record the end and let go of the files."""
+        self._hold_off()
+        self.safety.close()
+        if self._store is not None:
+            self._store.close()
+
+    # What the pipeline asks.
+
+    def switches(self) -> Switches:
+        """Return what the operator or the safety state has switched off."""
+        local, verdict = self._config.local, self.safety.should_run()
+        return Switches(
+            trading_enabled=local.trading_enabled,
+            safe_mode=local.safe_mode or verdict.reason == "safe_mode",
+            pipeline_paused=local.pipeline_paused or verdict.reason == "pipeline_paused",
+            kill_switch=verdict.reason == "kill_switch",
+            distrusted=verdict.reason == "safety",
+        )
+
+    def stance(self) -> Stance:
+        """Return what both states let orders do now. Made anew only after one of them has changed."""
+        safety = self.safety
+        key = (self.state.version, safety.word.value, safety.size_factor)
+        if key != self._key:
+            self._stance, self._key = self._stand(), key
+        return self._stance
+
+    def _stand(self) -> Stance:
+        snapshot, permits = self.state.get_snapshot(), self.safety.permits
+        allowed = snapshot.effective_properties
+        exit_only: set[Track] = set()
+        if not allowed.scalp_engine_active:
+            exit_only.add("SCALP")
+        if not allowed.swing_engine_active:
+            exit_only.add("SWING")
+        return Stance(
+            rank=snapshot.current_state.rank,
+            threshold=allowed.entry_signal_threshold,
+            new_entries=allowed.new_entry_enabled,
+            exit_only=frozenset(exit_only),
+            max_positions=allowed.max_positions,
+            max_daily_trades=allowed.max_daily_trades,
+            multiplier_ppm=round(allowed.risk_tolerance_multiplier * PPM),
+            size_ppm=int(self.safety.size_factor * PPM),
+            may_enter=permits(ActionClass.ENTRY),
+            may_exit=permits(ActionClass.STRATEGY_EXIT),
+            # The simulated venue and the book are one, so that every exit of ours is a trusted one in LOCKDOWN.
+            may_protect=permits(ActionClass.PROTECTIVE_EXIT) or permits(ActionClass.TRUSTED_EXIT),
+        )
+
+    # What it is told.
+
+    def observe(self, ts_ns: int, session_date: str) -> None:
+        """Move the market's clock to `ts_ns` and let the rules look: for each hour that has passed, and each minute.
+
+        To be called before the cycle of that moment, so that the cycle sees what follows from it.
+        """
+        now_ns = self.market.now_ns()
+        if ts_ns - self._looked_ns < self._sample_ns and session_date == self._session_date:
+            self.market.advance_to(max(ts_ns, now_ns))
+            return
+        hour_ns = now_ns - now_ns % self._hour_ns + self._hour_ns
+        while hour_ns < ts_ns:  # the market was closed, or nothing happened in it; the rules look all the same
+            self.market.advance_to(hour_ns)
+            self._evaluate()
+            hour_ns += self._hour_ns
+        self.market.advance_to(max(ts_ns, now_ns))
+        if session_date != self._session_date:
+            if self._session_date:
+                self._account.close_session(date.fromisoformat(self._session_date))
+            self._account.open_session()
+            self._session_date = session_date
+        self._account.value(self._equity)
+        self._evaluate()
+        self._looked_ns = ts_ns
+
+    def on_cycle(self, result: "CycleResult") -> None:
+        """Take in how a cycle has ended."""
+        if result.equity:
+            self._equity = result.equity
+        for error in result.errors:
+            self.fail(error.code, error.message, error.stage, cycle=result.cycle.no)
+        is_clean = not result.errors
+        for decision in result.decisions:
+            for code in decision.codes:
+                if code.startswith(_GUARDRAIL):
+                    is_clean = False
+                    self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
+        if result.cycle.cause != "EVENT":
+            self.safety.finish_cycle(is_clean=is_clean)
+
+    def fail(self, code: str, message: str, stage: str, *, cycle: int | None = None) -> None:
+        """Report a fail-safe. Where fail-safes are switched off it is put on record, and nothing else."""
+        if self._config.local.failsafe_enabled:
+            self.safety.record_fail_safe(code, message, stage, cycle=cycle)
+        else:
+            self.safety.record_act(Entry(_ENGINE, "fail_safe_off", code, is_applied=False, reason=message))
+
+    def on_fill(self, fill: "FillEvent") -> None:
+        """Take in a fill: the end of a round trip is a win or a loss."""
+        net = self._trips.on_fill(fill)
+        if net is not None:
+            self._account.close_trade(net, is_scalp=fill.track == "SCALP")
+
+    def record_reload(self, record: "ReloadRecord") -> None:
+        """Put an attempt to change the configuration into the audit trail."""
+        payload = {
+            "outcome": record.outcome,
+            "from": record.old_version,
+            "to": record.new_version,
+            "changes": [change._asdict() for change in record.changes],
+            "applied": list(record.applied),
+            "pending": list(record.pending),
+            "refusal": record.refusal,
+        }
+        is_applied = record.outcome == "APPLIED"
+        self.safety.record_act(
+            Entry(record.by, "config_change", is_applied=is_applied, reason=record.reason, payload=payload)
+        )
+
+    def poll(self) -> None:
+        """Let the safety state take in what others have raised, and its own timers. Cheap if called too often."""
+        now_ns = self._machine.monotonic_ns()
+        if now_ns - self._polled_ns >= _POLL_NS:
+            self._polled_ns = now_ns
+            self.safety.poll()
+
+    def reconfigure(self, config: "QtsConfig") -> None:
+        """Go by the switches of another configuration."""
+        self._config = config
+        follow_halt(self.safety, config)
+
+    def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:
+        """Report a guardrail, unless it is one of many that change nothing: one a minute stands for them."""
+        is_news = lookup(code).counted and self.safety.state is SafetyState.NORMAL
+        now_ns, told_ns = self.market.now_ns(), self._told_ns.get(code)
+        if is_news or told_ns is None or now_ns - told_ns >= _QUIET_NS:
+            self._told_ns[code] = now_ns
+            self.safety.record_guardrail(code, reason, "decide", blocked=blocked)
+
+    def _evaluate(self) -> None:
+        metrics = self._account.metrics(vix=None, market_circuit_breaker=self._halted)
+        self.state.evaluate_transition(metrics, self.safety.state, MetricQuality(self._account.asof, None))
+
+    def _on_safety(self, change: "StateChange") -> None:
+        self.state.on_safety_change(change.from_state, change.to_state, change.codes)
+
+
+class _Told:
+    """Has the safety room record and tell what the operating state does."""
+
+    def __init__(self, safety: SafetyStateManager) -> None:
+        self._safety = safety
+
+    def on_transition(self, result: TransitionResult, snapshot: OperatingStateSnapshot) -> None:
+        """Record a transition; one to less risk is told to people as well, on the way that nothing pauses."""
+        payload = {
+            "kind": result.kind.value,
+            "source": result.source.value,
+            "operator": result.operator_id,
+            "version": snapshot.version,
+            "market_time": result.effective_at.isoformat(),
+        }
+        self._safety.record_act(
+            Entry(
+                result.operator_id or _ENGINE,
+                "operating_state",
+                from_state=result.from_state.value,
+                to_state=result.to_state.value,
+                reason=result.reason.value,
+                payload=payload,
+            )
+        )
+
+    def on_code(self, code: str, text: str) -> None:
+        """Hand a code on to the safety state."""
+        self._safety.apply_safety_result(code, text, "operating_state", False)  # noqa: FBT003 - its old signature
