@@ -20,7 +20,7 @@ from qts.ops.operator.interfaces import (
     StateControls,
 )
 from qts.ops.operator.messages import say
-from qts.ops.operator.place import RunPlace
+from qts.ops.operator.place import RunPlace, user_name
 from qts.ops.operator.server import OperatorServer
 
 __all__ = [
@@ -46,4 +46,5 @@ __all__ = [
     "SafetyStatus",
     "StateControls",
     "say",
+    "user_name",
 ]
