@@ -22,18 +22,15 @@ def codes(
 
     Example: qts-engine codes FS040
     """
-    from qts.codes import TABLE, facts
+    from qts.codes import TABLE, aligned, facts
 
     if code is not None:
         row = _row(code)
         if as_json:
             _print_json(row.as_dict())
             return
-        shown = facts(row)
-        width = max(_columns(label) for label, _ in shown)
         sys.stdout.write(f"{row.code}  {row.title.text()}\n")
-        for label, text in shown:
-            sys.stdout.write(f"  {label}{' ' * (width - _columns(label))}  {text}\n")
+        sys.stdout.writelines(f"  {line}\n" for line in aligned(facts(row)))
         return
     if as_json:
         _print_json([row.as_dict() for row in TABLE.values()])
@@ -55,13 +52,6 @@ def _row(code: str) -> "Code":
             hint=code_words("unknown_code_hint"),
         )
     return row
-
-
-def _columns(label: str) -> int:
-    """How many columns of a terminal a text takes: Hangul takes two each."""
-    from unicodedata import east_asian_width
-
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in label)
 
 
 def _print_json(document: object) -> None:

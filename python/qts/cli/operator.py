@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import re
 import sys
 from collections.abc import Mapping
@@ -12,16 +11,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from qts.cli.accounts import SECRET_VARIABLE
+from qts.cli.options import Home, JsonOut
 from qts.codes import UsageError
 from qts.ops.operator.messages import say
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", metavar="DIR", help="Home of the engine. Default: QTS_HOME, else ~/.qts.", show_default=False
-    ),
-]
-JsonOut = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="What happened and why this is right; recorded.")]
 OperatorId = Annotated[
     str,
@@ -198,12 +192,14 @@ def _release(
 
 
 def _login(operator: str) -> dict[str, object]:
-    secret = os.environ.get("QTS_OPERATOR_SECRET", "")
+    from qts.ops.operator import user_name
+
+    secret = os.environ.get(SECRET_VARIABLE, "")
     if not secret and sys.stdin.isatty():
-        secret = typer.prompt("secret", hide_input=True, err=True)
+        secret = typer.prompt(say("secret"), hide_input=True, err=True)
     if not secret:
         raise UsageError(found=say("no_secret"), expected=say("no_secret_expected"))
-    return {"operator": operator or pwd.getpwuid(os.geteuid()).pw_name, "secret": secret}
+    return {"operator": operator or user_name(os.geteuid()), "secret": secret}
 
 
 def reload(

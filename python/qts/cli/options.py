@@ -29,6 +29,13 @@ Out: TypeAlias = Annotated[
         help="Write the report there: report.html, report.json, fills.csv and three more.",
     ),
 ]
+Home: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="Home of the engine. Default: QTS_HOME, else ~/.qts.", show_default=False
+    ),
+]
+JsonOut: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def settings(pairs: Iterable[str] | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Codes, errors and the two languages in which they are told."""
 
+from qts.codes.columns import aligned, columns
 from qts.codes.document import facts
 from qts.codes.errors import ConfigError, DataError, EngineFault, QtsError, UsageError
 from qts.codes.messages import Lang, Phrasebook, code_words, language, text
@@ -21,7 +22,9 @@ __all__ = [
     "QtsError",
     "Told",
     "UsageError",
+    "aligned",
     "code_words",
+    "columns",
     "facts",
     "language",
     "lookup",

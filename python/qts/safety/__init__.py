@@ -1,5 +1,6 @@
 """The safety state: how far the system is trusted, who may stop it and who may let it go on (spec 01)."""
 
+from qts.safety.accounts import AccountDesk
 from qts.safety.audit import AuditFile, AuditMemory, Entry, Head, Verdict, last_lines, verify
 from qts.safety.channels import Channel as NoticeChannel
 from qts.safety.channels import LogChannel, MemoryChannel, Route, TerminalChannel
@@ -11,7 +12,7 @@ from qts.safety.machine import TABLE, Machine
 from qts.safety.manager import SafetyStateManager
 from qts.safety.notices import Notice, NoticeLevel
 from qts.safety.notifier import Notifier
-from qts.safety.operators import Authority, Channel, Credential, OperatorBook, Role
+from qts.safety.operators import Account, Authority, Channel, Credential, OperatorBook, Role
 from qts.safety.outbox import FileOutbox, MemoryOutbox
 from qts.safety.record import FileVault, MemoryVault, Suspension, Unit
 from qts.safety.recovery import CHECKS, RECONCILIATION, Checked, CheckOutcome, CheckRequest, Evidence, ReleaseCheck
@@ -30,6 +31,8 @@ __all__ = [
     "FLAGS",
     "RECONCILIATION",
     "TABLE",
+    "Account",
+    "AccountDesk",
     "ActionClass",
     "AnomalyLevel",
     "AuditFile",

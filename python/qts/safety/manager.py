@@ -20,7 +20,7 @@ from qts.safety.enforcement import CLEARABLE, FLAGS, ActionClass, Enforcement
 from qts.safety.exceptions import Refusal
 from qts.safety.files import lock_directory
 from qts.safety.keeper import ENGINE, Listener, Told, known_code
-from qts.safety.messages import both
+from qts.safety.messages import both, say
 from qts.safety.notices import NoticeLevel
 from qts.safety.notifier import Notifier
 from qts.safety.operators import Channel, OperatorBook
@@ -136,7 +136,7 @@ class SafetyStateManager(ReleaseDesk):
             audit, damage = _open_audit(state / "audit.jsonl", clock)
             outbox = FileOutbox(state / "outbox.jsonl")
         except OSError as error:
-            raise EngineFault(STORAGE_FAILED, found=str(error), expected=f"a writable {state}") from None
+            raise EngineFault(STORAGE_FAILED, found=str(error), expected=say("writable", path=state)) from None
         default = (LogChannel(home / "logs" / "safety.jsonl"),)
         notifier = Notifier(tuple(channels) if channels is not None else default, clock, outbox)
         manager = cls(
@@ -146,7 +146,7 @@ class SafetyStateManager(ReleaseDesk):
             vault=FileVault(state),
             audit=audit,
             notifier=notifier,
-            operators=OperatorBook(state / "operators.json"),
+            operators=OperatorBook.at(home),
             checks=checks,
             account_alias=account_alias,
             required_checks=required_checks,

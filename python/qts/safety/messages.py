@@ -17,9 +17,36 @@ _REFUSALS: Final[dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, st
         ("try again; every attempt is recorded", "다시 시도하십시오. 모든 시도는 기록됩니다"),
     ),
     "weak_secret": (
-        ("operator {operator!r} or the secret is too short", "운영자 {operator!r} 또는 비밀번호가 너무 짧습니다"),
-        ("an id, and a secret of at least {least} characters", "아이디와 {least}자 이상의 비밀번호"),
+        (
+            "the id {operator!r} or its secret is too short or holds what cannot be typed",
+            "아이디 {operator!r} 또는 비밀번호가 너무 짧거나 입력할 수 없는 문자가 있습니다",
+        ),
+        (
+            "an id, and a secret of at least {least} printable characters, without a blank at either end",
+            "아이디와 인쇄 가능한 {least}자 이상의 비밀번호 (앞뒤 공백 없이)",
+        ),
         ("choose a longer secret", "더 긴 비밀번호를 정하십시오"),
+    ),
+    "operator_exists": (
+        ("there is an operator {operator!r} already", "운영자 {operator!r}이(가) 이미 있습니다"),
+        ("an id that is not in {path}", "{path}에 없는 아이디"),
+        (
+            "`qts-engine operator secret` changes a secret; a person with two roles has two ids",
+            "비밀번호는 `qts-engine operator secret`로 바꿉니다. 역할이 둘이면 아이디도 둘입니다",
+        ),
+    ),
+    "secret_in_use": (
+        ("another operator has this secret, or it is the old one", "다른 운영자의 비밀번호이거나 기존 비밀번호입니다"),
+        ("a secret of its own for each id", "아이디마다 별도의 비밀번호"),
+        ("choose another secret", "다른 비밀번호를 정하십시오"),
+    ),
+    "trail_damaged": (
+        ("the audit trail {path} is damaged or has lost lines", "감사 기록 {path}이(가) 손상되었거나 누락되었습니다"),
+        ("a whole trail to record the change in", "변경을 기록할 수 있는 온전한 감사 기록"),
+        (
+            "`qts-engine audit verify` names the line; keep a copy, start the engine once, then try again",
+            "`qts-engine audit verify`로 위치를 확인하십시오. 사본을 보관하고 엔진을 한 번 시작한 뒤 다시 시도하십시오",
+        ),
     ),
     "open_credentials": (
         ("others can read {path} (mode {mode})", "다른 사용자가 {path}을(를) 읽을 수 있습니다 (권한 {mode})"),
@@ -159,6 +186,15 @@ say: Final = Phrasebook(
             "다른 프로세스가 {path}의 안전 상태를 쓰고 있습니다",
         ),
         "held_expected": ("one engine for one home", "홈 하나에 엔진 하나"),
+        "writable": ("a writable {path}", "쓸 수 있는 {path}"),
+        "no_engine_expected": (
+            "no running engine while operators are changed",
+            "운영자를 바꾸는 동안 실행 중인 엔진이 없어야 합니다",
+        ),
+        "no_engine_hint": (
+            "`qts-engine stop`, change the operators, start again; a restart releases nothing",
+            "`qts-engine stop` 후 운영자를 바꾸고 다시 시작하십시오. 재시작으로 해제되는 것은 없습니다",
+        ),
         "held_hint": (
             "stop the other engine, or set QTS_HOME to another directory",
             "다른 엔진을 멈추거나 QTS_HOME을 다른 디렉터리로 지정하십시오",

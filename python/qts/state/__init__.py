@@ -37,7 +37,7 @@ from qts.state.exceptions import (
 )
 from qts.state.file_store import FileStateStore, read_state
 from qts.state.gates import can_transition
-from qts.state.interfaces import SafetyState, StateListener, StateStore, VolIndexFeed, VolObservation
+from qts.state.interfaces import StateListener, StateStore, VolIndexFeed, VolObservation
 from qts.state.operating_state import OperatingStateManager
 from qts.state.stored import StoredState
 from qts.state.transition import (
@@ -79,7 +79,6 @@ __all__ = [
     "OverrideRejected",
     "RebalanceRules",
     "RejectedRiskOn",
-    "SafetyState",
     "SecondWriter",
     "StateConfig",
     "StateCorrupt",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qts.clock import NS_PER_DAY, from_ns, to_ns
+from qts.safety import SafetyState
 from qts.state.contracts import (
     ManualOverride,
     OperatingState,
@@ -20,7 +21,6 @@ from qts.state.contracts import (
 from qts.state.exceptions import StateCorrupt, StorePersistFailed
 from qts.state.gates import StateClock
 from qts.state.ids import ulid
-from qts.state.interfaces import SafetyState
 from qts.state.stored import StoredState
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from qts.state.interfaces import SafetyState
+from qts.safety import SafetyState
 
 REASON_CHARS_MAX: Final = 500
 OPERATOR_CHARS_MAX: Final = 64

@@ -1,22 +1,12 @@
-"""What the operating state asks of others: the safety state, a store, an index feed, and somebody to tell."""
+"""What the operating state asks of others: a store, an index feed, and somebody to tell."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from qts.state.contracts import OperatingStateSnapshot, TransitionResult
     from qts.state.stored import StoredState
-
-
-class SafetyState(StrEnum):
-    """The safety state as this room sees it; it always outranks the operating state."""
-
-    NORMAL = "NORMAL"
-    WARNING = "WARNING"
-    FAIL = "FAIL"
-    LOCKDOWN = "LOCKDOWN"
 
 
 class StateStore(Protocol):

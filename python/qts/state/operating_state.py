@@ -8,6 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock, from_ns
+from qts.safety import SafetyState
 from qts.state import override as checks
 from qts.state.book import PAUSED, StateBook
 from qts.state.config import StateConfig
@@ -22,7 +23,6 @@ from qts.state.contracts import (
 )
 from qts.state.exceptions import NotActive, NotInLockdown, OverrideRejected, RejectedRiskOn
 from qts.state.gates import Confirmations, can_transition
-from qts.state.interfaces import SafetyState
 from qts.state.messages import say
 from qts.state.quality import judge
 from qts.state.samples import HardSamples, RiskOnSamples
@@ -160,7 +160,7 @@ class OperatingStateManager:
                 self._forget_counts()
             is_cycle = self._is_new_cycle()
             judged = self._judge(metrics, quality)
-            if self._see_safety(SafetyState(safety_state), "") is None:  # whoever's enum it is
+            if self._see_safety(safety_state, "") is None:
                 self._evaluate(judged, is_cycle=is_cycle)
             self._watch.state(self.current_state, self._age_days(), self._book.history, self._clock.now_utc())
             return None if self.current_state is before else self.current_state
@@ -438,7 +438,7 @@ class OperatingStateManager:
         BALANCED. `old` is for the record only: what counts is what this object has seen.
         """
         with self._lock:
-            return self._see_safety(SafetyState(new), " ".join((f"{old.name} -> {new.name}", *codes)))
+            return self._see_safety(new, " ".join((f"{old} -> {new}", *codes)))
 
     def release_lockdown(self, operator_id: str) -> TransitionResult:
         """Leave LOCKDOWN after an operator's approval; safety counts as WARNING until it is told otherwise.
@@ -452,7 +452,7 @@ class OperatingStateManager:
             return self._release(SafetyState.WARNING, operator_id, "")
 
     def _see_safety(self, new: SafetyState, detail: str) -> TransitionResult | None:
-        result = None
+        new, result = SafetyState(new), None  # its name alone counts as much; any other word must not pass for NORMAL
         if self._book.core.safety is SafetyState.LOCKDOWN and new is not SafetyState.LOCKDOWN:
             result = self._release(new, None, detail)
         core, source = self._book.core, TransitionSource.SAFETY

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from qts.clock import from_ns
+from qts.safety import SafetyState
 from qts.state.contracts import OPERATOR_CHARS_MAX, REASON_CHARS_MAX, OperatingState
 from qts.state.exceptions import OverrideRejected
-from qts.state.interfaces import SafetyState
 from qts.state.messages import say
 from qts.state.transition import AggressiveToBalanced, BalancedToDefensive
 

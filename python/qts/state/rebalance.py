@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from qts.safety import SafetyState
 from qts.state.ids import ulid
-from qts.state.interfaces import SafetyState
 from qts.state.messages import say
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from qts.safety import SafetyState
 from qts.state.contracts import ManualOverride, OperatingState, TransitionReason
-from qts.state.interfaces import SafetyState
 
 
 @dataclass(frozen=True, slots=True)

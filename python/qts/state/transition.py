@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from qts.safety import SafetyState
 from qts.state.config import StateConfig
 from qts.state.contracts import OperatingState, TransitionReason
-from qts.state.interfaces import SafetyState
 
 if TYPE_CHECKING:
     from qts.state.contracts import TransitionMetrics

@@ -47,14 +47,67 @@ def test_a_file_that_is_a_directory_is_refused(tmp_path):
     assert refused(OperatorBook(tmp_path / "operators.json"), KIM).reason == "unreadable_credentials"
 
 
-def test_an_account_is_replaced_by_one_of_the_same_id(operators):
-    operators.add("kim", Role.OPERATOR, "another secret of kim")
+def test_a_secret_is_changed_and_the_old_one_is_worth_nothing(operators):
+    operators.change_secret("kim", "another secret of kim")
     assert refused(operators, KIM).reason == "wrong_secret"
     assert operators.authenticate(Credential("kim", "another secret of kim")).role is Role.OPERATOR
     assert operators.authenticate(LEE).role is Role.SAFETY_OFFICER
+    assert operators.accounts() == (("kim", Role.OPERATOR), ("lee-officer", Role.SAFETY_OFFICER))
 
 
-@pytest.mark.parametrize(("name", "secret"), [("park", "short"), (" ", "a long enough secret")])
+def test_who_is_removed_is_unknown(operators):
+    operators.remove("kim")
+    assert refused(operators, KIM).reason == "unknown_operator"
+    assert operators.accounts() == (("lee-officer", Role.SAFETY_OFFICER),)
+
+
+@pytest.mark.parametrize(
+    ("reason", "change"),
+    [
+        ("operator_exists", lambda book: book.add("kim", Role.SAFETY_OFFICER, "another secret of kim")),
+        ("secret_in_use", lambda book: book.add("kim-officer", Role.SAFETY_OFFICER, KIM.secret)),
+        ("secret_in_use", lambda book: book.change_secret("kim", KIM.secret)),
+        ("secret_in_use", lambda book: book.change_secret("kim", LEE.secret)),
+        ("weak_secret", lambda book: book.change_secret("kim", "short")),
+        ("unknown_operator", lambda book: book.change_secret("park", "a long enough secret")),
+        ("unknown_operator", lambda book: book.remove("park")),
+    ],
+)
+def test_a_change_that_will_not_do_changes_nothing(operators, reason, change):
+    before = operators._path.read_bytes()
+    with pytest.raises(Refusal) as caught:
+        change(operators)
+    assert caught.value.reason == reason
+    assert operators._path.read_bytes() == before
+
+
+def test_a_change_that_cannot_be_put_on_record_is_not_made(operators):
+    def full(_):
+        raise OSError("no space")
+
+    before = operators._path.read_bytes()
+    for change in (
+        lambda: operators.add("park", Role.OPERATOR, "a long enough secret", recorded=full),
+        lambda: operators.change_secret("kim", "another secret of kim", recorded=full),
+        lambda: operators.remove("kim", recorded=full),
+    ):
+        with pytest.raises(OSError, match="no space"):
+            change()
+    assert operators._path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("park", "short"),
+        ("", "a long enough secret"),
+        (" park", "a long enough secret"),
+        ("pa\nrk", "a long enough secret"),
+        ("park", " a long enough secret"),
+        ("park", "a long enough\tsecret"),
+        ("park", "s" * 501),
+    ],
+)
 def test_a_weak_account_is_refused(operators, name, secret):
     with pytest.raises(Refusal, match="too short"):
         operators.add(name, Role.OPERATOR, secret)

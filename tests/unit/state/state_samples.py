@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from qts.clock import NS_PER_S, SimClock, to_ns
+from qts.safety import SafetyState
 from qts.state import (
     AggressiveToBalanced,
     ManualOverride,
     OperatingState,
     OperatingStateManager,
-    SafetyState,
     StateConfig,
     TransitionMetrics,
 )

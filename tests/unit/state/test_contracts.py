@@ -7,6 +7,7 @@ from state_samples import CALM, START, A, B, D, Desk
 
 from qts.config import ConfigManager
 from qts.config.models.state import OperatingStateSettings
+from qts.safety import SafetyState
 from qts.state import (
     CONFIRMATION_CYCLES,
     COOLDOWN_HOURS,
@@ -16,7 +17,6 @@ from qts.state import (
     MetricQuality,
     OperatingState,
     OperatingStateSnapshot,
-    SafetyState,
     StateConfig,
     StateProperties,
     TransitionKind,

@@ -24,9 +24,9 @@ from state_samples import (
 )
 
 from qts.clock import NS_PER_DAY, NS_PER_S, SimClock, to_ns
+from qts.safety import SafetyState
 from qts.state import (
     STATE_PROPERTIES,
-    SafetyState,
     StateConfig,
     TransitionKind,
     TransitionReason,

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from state_samples import (
 from qts.clock import SimClock, to_ns
 from qts.state import (
     FileStateStore,
+    OperatingStateManager,
     SecondWriter,
     StateCorrupt,
     StorePersistFailed,
@@ -391,7 +392,8 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from qts.clock import SimClock, to_ns
-from qts.state import FileStateStore, OperatingState, OperatingStateManager, SafetyState, SecondWriter
+from qts.safety import SafetyState
+from qts.state import FileStateStore, OperatingState, OperatingStateManager, SecondWriter
 
 home, act = Path(sys.argv[1]), sys.argv[2]
 
@@ -482,3 +484,14 @@ def test_a_listener_that_fails_changes_nothing():
     desk.manager, desk.clock = manager, clock
     with pytest.raises(OverrideRejected):
         desk.order(A)
+
+
+def test_what_is_on_disk_is_names_to_the_byte_as_in_version_one(home):
+    """A file of version 0.1.0 reads on: the chain of hashes over the same acts is what that version wrote."""
+    clock = SimClock(to_ns(datetime(2026, 1, 5, tzinfo=UTC)))
+    with FileStateStore(home) as store:
+        OperatingStateManager(clock=clock, store=store).on_safety_change(NORMAL, FAIL)
+    last = lines(home)[-1]
+    assert last["body"]["state"]["safety"] == last["body"]["result"]["safety_state"] == "FAIL"
+    assert last["sha256"] == "7386476a5677a18e2d914a22734077c483378c2b6abad743006724513591982d"
+    assert read_state(home).safety is FAIL

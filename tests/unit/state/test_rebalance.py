@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from state_samples import LOCKDOWN, NORMAL, WARNING, A, B, D, Desk
 
+from qts.safety import SafetyState
 from qts.state import StateConfig
 from qts.state.config import RebalanceRules
-from qts.state.interfaces import SafetyState
 from qts.state.rebalance import (
     POOLS,
     Move,

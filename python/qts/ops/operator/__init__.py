@@ -20,7 +20,7 @@ from qts.ops.operator.interfaces import (
     StateControls,
 )
 from qts.ops.operator.messages import say
-from qts.ops.operator.place import RunPlace
+from qts.ops.operator.place import RunPlace, user_name
 from qts.ops.operator.rooms import SafetyDesk, StateDesk
 from qts.ops.operator.server import OperatorServer
 
@@ -49,4 +49,5 @@ __all__ = [
     "StateControls",
     "StateDesk",
     "say",
+    "user_name",
 ]

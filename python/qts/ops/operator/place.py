@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,14 @@ class RunPlace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, the number itself where the system knows no name, as in a container."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def connect(home: Path, timeout_s: float) -> socket.socket:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pwd
 import socket
 import struct
 from contextlib import suppress
@@ -16,7 +15,7 @@ from qts.ops.operator.contracts import Operator
 from qts.ops.operator.desk import Desk
 from qts.ops.operator.lane import Lane
 from qts.ops.operator.messages import say
-from qts.ops.operator.place import RunPlace
+from qts.ops.operator.place import RunPlace, user_name
 from qts.ops.operator.wire import MAX_REQUEST_BYTES, Refusal, Request, body_of, failure, parse, success
 
 if TYPE_CHECKING:
@@ -203,8 +202,4 @@ def _peer(connection: Any) -> Operator:  # noqa: ANN401 - asyncio's wrapper of a
     pid, uid, _ = _CREDENTIALS.unpack(packed)
     if uid not in {os.geteuid(), 0}:
         raise Refusal("forbidden", say("forbidden", uid=uid), say("no_way_expected"))
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return Operator(uid, name, pid)
+    return Operator(uid, user_name(uid), pid)

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from qts.codes import language
+from qts.codes import aligned, language
 from qts.ops.report.charts import ChartData, Line, Marks, figure
 from qts.ops.report.figures import report_dict
 from qts.ops.report.html import fault_rows, key_figures
@@ -74,8 +74,7 @@ class BacktestResult:
             for row in self.report["positions"]
         ]
         rows += fault_rows(self.report, lang)
-        width = max(_width(name) for name, _ in rows)
-        return "\n".join(f"{name}{' ' * (width - _width(name))}  {value}" for name, value in rows)
+        return "\n".join(aligned(rows))
 
     def __repr__(self) -> str:
         equity = self.report["account"]["equity_end"]
@@ -231,8 +230,3 @@ class BacktestResult:
                 [f"{side} {terms.qty(row.qty):f} @ {terms.price(row.price):f}<br>{row.reason}" for row in rows.kept],
             )
         return marks
-
-
-def _width(text: str) -> int:
-    """Return the columns that a text takes on a terminal; Hangul takes two each."""
-    return sum(2 if "\u1100" <= char <= "\uffdc" else 1 for char in text)
