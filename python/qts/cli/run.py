@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from qts.engine import Engine, Status
 
 _KST: Final = timezone(timedelta(hours=9))
+_WAY_OUT: Final = {"FAIL": "qts-engine ack --help", "LOCKDOWN": "qts-engine approve --help"}
+_STOPPED: Final = frozenset(_WAY_OUT)
 _PLAIN_LINE_NS: Final = 30 * 60 * 1_000_000_000
 """Session time between two status lines where there is no terminal."""
 
@@ -122,6 +124,7 @@ class _StatusLine:
         self._enabled = enabled
         self._is_terminal = sys.stdout.isatty()
         self._next_ns = 0
+        self._told = ""
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +135,7 @@ class _StatusLine:
 
     def show(self, status: "Status") -> None:
         """Show where the session stands."""
+        self._tell(status)
         if not self._enabled:
             return
         if self._is_terminal:
@@ -142,6 +146,15 @@ class _StatusLine:
             sys.stdout.write(f"{_line(status)}\n")
             sys.stdout.flush()
 
+    def _tell(self, status: "Status") -> None:
+        """Say once that nothing is traded any more, why, and what to do; in every form of output."""
+        if status.safety == self._told:
+            return
+        self._told = status.safety
+        if status.safety in _STOPPED:
+            code = status.safety_code
+            sys.stderr.write(f"\n{say('stopped', state=status.safety, code=code, hint=_WAY_OUT[status.safety])}\n")
+
 
 def _line(status: "Status") -> str:
     moment = datetime.fromtimestamp(status.ts_ns // 1_000_000_000, tz=UTC).astimezone(_KST)
@@ -150,4 +163,6 @@ def _line(status: "Status") -> str:
         f"{moment:%H:%M:%S} KST {status.phase:<16} {status.done:4.0%}  equity {equity:,.0f}"
         f"  positions {status.positions}  working {status.working_orders}  fills {status.fills}"
         f"  records {status.records:,}"
+        + ("" if status.operating == "BALANCED" else f"  {status.operating}")
+        + ("" if status.safety == "NORMAL" else f"  {status.safety}")
     )

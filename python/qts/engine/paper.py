@@ -18,7 +18,8 @@ from qts.engine.safety import Reconciliation
 from qts.engine.session import Session
 from qts.engine.supervisor import Supervisor
 from qts.engine.synthetic import base_prices, session_on, simulable, synth_config
-from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer, RunPlace, SafetyDesk, StateDesk
+from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer, RunPlace
+from qts.ops.operator.rooms import SafetyDesk, StateDesk
 from qts.ops.report import BacktestResult, RunRecorder
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Status(NamedTuple):
     working_orders: int
     done: float
     """Share of the session that has passed, 0 to 1."""
+    safety: str | None
+    """NORMAL, WARNING, FAIL or LOCKDOWN; None before the run."""
+    safety_code: str
+    """The code that led there, empty in NORMAL."""
+    operating: str | None
+    """AGGRESSIVE, BALANCED or DEFENSIVE; None before the run."""
 
 
 class Engine:
@@ -93,6 +100,7 @@ class Engine:
         self._clock = clock
         self._money_scale = money_scale
         self._stopping = False
+        self._supervisor: Supervisor | None = None
         self._controls = PaperControls(
             config, clock, self.request_stop, strategy=strategy, session_date=day.isoformat()
         )
@@ -257,15 +265,11 @@ class Engine:
             equity=self._cash,
             in_session=self._session.in_session,
         )
+        self._supervisor = supervisor
         self._session.supervise(supervisor)
         check = Reconciliation(self._session, self._store, self._catalog, self._inbox, self._clock)
         supervisor.safety.add_check(check)
         return supervisor
-
-    @property
-    def supervisor(self) -> Supervisor:
-        """What holds safety and operating state; in memory until the engine runs."""
-        return self._session.supervisor
 
     def _port(self, supervisor: Supervisor) -> OperatorPort:
         """Return what the operator can reach. A configuration that did not come from files cannot be reloaded."""
@@ -294,7 +298,7 @@ class Engine:
         self._controls.reconfigured(config)
 
     def _publish(self) -> None:
-        self._controls.publish(self._session, self._catalog, stopping=self._stopping, progress=self.status().done)
+        self._controls.publish(self._session, self._catalog, stopping=self._stopping, progress=self._done())
 
     async def _to_the_end(
         self, speed: float | None, started_ns: int, on_status: Callable[[Status], object] | None
@@ -329,11 +333,15 @@ class Engine:
             target_ns = self._open_ns + int(elapsed_ns * speed)
         return max(target_ns, now_ns)
 
+    def _done(self) -> float:
+        now_ns, span_ns = self._session.core.now_ns or self._open_ns, max(1, self._close_ns - self._open_ns)
+        return min(1.0, max(0.0, (now_ns - self._open_ns) / span_ns))
+
     def status(self) -> Status:
         """Return where the session stands."""
         core, last = self._session.core, self._session.last
         now_ns = core.now_ns or self._open_ns
-        span_ns = max(1, self._close_ns - self._open_ns)
+        safety = None if self._supervisor is None else self._supervisor.safety.snapshot()
         return Status(
             ts_ns=now_ns,
             phase=self._session.phase(now_ns),
@@ -344,5 +352,8 @@ class Engine:
             money_scale=self._money_scale,
             positions=len(core.positions()),
             working_orders=self._session.pipeline.working_orders,
-            done=min(1.0, max(0.0, (now_ns - self._open_ns) / span_ns)),
+            done=self._done(),
+            safety=None if safety is None else safety.state.name,
+            safety_code="" if safety is None else safety.last_code,
+            operating=None if self._supervisor is None else self._supervisor.state.current_state.value,
         )

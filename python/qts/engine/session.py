@@ -131,11 +131,13 @@ class Session:
 
     @property
     def supervisor(self) -> Supervisor:
-        """What holds safety and operating state."""
+        """What holds safety and operating state: what `supervise` was given, else one in memory from the first cycle on.
+
+        Raises:
+            RuntimeError: there was neither.
+        """
         if self._supervisor is None:
-            self._supervisor = Supervisor.in_memory(
-                self._config, self.core.now_ns or 0, equity=self._cash, in_session=self.in_session
-            )
+            raise RuntimeError("nothing has run yet that could be supervised")
         return self._supervisor
 
     def supervise(self, supervisor: Supervisor) -> None:
@@ -143,15 +145,22 @@ class Session:
         self._supervisor = supervisor
 
     def in_session(self, ts_ns: int) -> bool:
-        """Whether the first instrument's market trades at a moment."""
-        return self.phase(ts_ns) not in _OUTSIDE
+        """Whether the first instrument's market trades at a moment. On a day that no calendar knows it is taken to."""
+        try:
+            return self.phase(ts_ns) not in _OUTSIDE
+        except DataError:
+            return True
 
     def stop(self) -> None:
         """End the input here; the next `advance` ends day orders, runs one last cycle and returns "end"."""
         self.core.stop()
 
     def _on_cycle(self, cause: "Cause", scheduled_ns: int, intents: list[tuple[int, Any]]) -> None:
-        supervisor = self.supervisor
+        supervisor = self._supervisor
+        if supervisor is None:
+            supervisor = self._supervisor = Supervisor.in_memory(
+                self._config, scheduled_ns, equity=self._cash, in_session=self.in_session
+            )
         if cause != "EVENT":
             supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))
         result = self.pipeline.on_cycle(cause, scheduled_ns, intents)

@@ -9,6 +9,7 @@ from qts.clock import NS_PER_S, SimClock
 from qts.codes import lookup
 from qts.engine.safety import follow_halt, safety_config
 from qts.pipeline.contracts import Stance, Switches
+from qts.pipeline.decide import NOT_APPROVED
 from qts.safety import ActionClass, Entry, SafetyState, SafetyStateManager
 from qts.state import (
     FileStateStore,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from qts.safety import StateChange
 
 _QUIET_NS: Final = 60 * NS_PER_S
-"""Market time in which a guardrail that changes nothing is recorded once."""
+"""Time in which a guardrail that changes nothing is recorded once."""
 _POLL_NS: Final = NS_PER_S // 2
 _GUARDRAIL: Final = "GR"
 _ENGINE: Final = "engine"
@@ -117,6 +118,8 @@ class Supervisor:
         self._told_ns: dict[str, int] = {}
         self._key: tuple[int, int, Decimal] | None = None
         self._stance = Stance()
+        self._switched_at: int | None = None
+        self._switches = Switches()
         self._hold_off = safety.subscribe(self._on_safety)
         follow_halt(safety, config)
         self._evaluate()
@@ -172,15 +175,19 @@ class Supervisor:
     # What the pipeline asks.
 
     def switches(self) -> Switches:
-        """Return what the operator or the safety state has switched off."""
-        local, verdict = self._config.local, self.safety.should_run()
-        return Switches(
-            trading_enabled=local.trading_enabled,
-            safe_mode=local.safe_mode or verdict.reason == "safe_mode",
-            pipeline_paused=local.pipeline_paused or verdict.reason == "pipeline_paused",
-            kill_switch=verdict.reason == "kill_switch",
-            distrusted=verdict.reason == "safety",
-        )
+        """Return what the operator or the safety state has switched off. Made anew only after a change."""
+        word = self.safety.word.value
+        if word != self._switched_at:
+            local, verdict = self._config.local, self.safety.should_run()
+            self._switches = Switches(
+                trading_enabled=local.trading_enabled,
+                safe_mode=local.safe_mode or verdict.reason == "safe_mode",
+                pipeline_paused=local.pipeline_paused or verdict.reason == "pipeline_paused",
+                kill_switch=verdict.reason == "kill_switch",
+                distrusted=verdict.reason == "safety",
+            )
+            self._switched_at = word
+        return self._switches
 
     def stance(self) -> Stance:
         """Return what both states let orders do now. Made anew only after one of them has changed."""
@@ -235,7 +242,6 @@ class Supervisor:
                 self._account.close_session(date.fromisoformat(self._session_date))
             self._account.open_session()
             self._session_date = session_date
-        self._account.value(self._equity)
         self._evaluate()
         self._looked_ns = ts_ns
 
@@ -248,7 +254,8 @@ class Supervisor:
         is_clean = not result.errors
         for decision in result.decisions:
             for code in decision.codes:
-                if code.startswith(_GUARDRAIL):
+                # "Not approved" says less than the guardrail that did not approve.
+                if code.startswith(_GUARDRAIL) and (code != NOT_APPROVED or len(decision.codes) == 1):
                     is_clean = False
                     self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
         if result.cycle.cause != "EVENT":
@@ -292,18 +299,20 @@ class Supervisor:
 
     def reconfigure(self, config: "QtsConfig") -> None:
         """Go by the switches of another configuration."""
-        self._config = config
+        self._config, self._switched_at = config, None
         follow_halt(self.safety, config)
 
     def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:
         """Report a guardrail, unless it is one of many that change nothing: one a minute stands for them."""
         is_news = lookup(code).counted and self.safety.state is SafetyState.NORMAL
-        now_ns, told_ns = self.market.now_ns(), self._told_ns.get(code)
+        now_ns, told_ns = self._machine.monotonic_ns(), self._told_ns.get(code)
         if is_news or told_ns is None or now_ns - told_ns >= _QUIET_NS:
             self._told_ns[code] = now_ns
             self.safety.record_guardrail(code, reason, "decide", blocked=blocked)
 
     def _evaluate(self) -> None:
+        # The last valuation is that of now: this clock moves with the market's data, and there was nothing newer.
+        self._account.value(self._equity)
         metrics = self._account.metrics(vix=None, market_circuit_breaker=self._halted)
         self.state.evaluate_transition(metrics, self.safety.state, MetricQuality(self._account.asof, None))
 

@@ -75,9 +75,9 @@ class CycleRunner:
         self._cycle_no += 1
         cycle = Cycle(self._cycle_no, cause, ts_ns, self._sessions.session_date(ts_ns))
         switches = self._switches()
-        if switches.pipeline_paused and not switches.distrusted:
-            return CycleResult(cycle, "skipped", "pipeline_paused", 0, 0, 0, (), (), ())
         stopped_by = "kill_switch" if switches.kill_switch else "safety" if switches.distrusted else ""
+        if switches.pipeline_paused and not stopped_by:
+            return CycleResult(cycle, "skipped", "pipeline_paused", 0, 0, 0, (), (), ())
         if stopped_by:
             self._act.withdraw()
             if cause == "EVENT":

@@ -365,8 +365,11 @@ class SafetyStateManager(ReleaseDesk):
         if is_clean and not self._machine.counts_cycles:
             return
         with self._locked():
-            self._machine.finish_cycle(is_clean=is_clean)
-            self._persist()
+            machine = self._machine
+            kept = (machine.consecutive, machine.probation_left)
+            machine.finish_cycle(is_clean=is_clean)
+            if kept != (machine.consecutive, machine.probation_left):
+                self._persist()
 
     def poll(self) -> None:
         """Take in what Rust has raised, the sentinel file, and the end of WARNING. To be called every second or faster.

@@ -136,7 +136,7 @@ def test_concentration_is_scored_after_the_caps():
 
 
 def test_exit_passes_everything_but_sanity_session_and_holding():
-    nothing_allowed = RiskLimits(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    nothing_allowed = RiskLimits(0, 0, 0, 0, 0, 0, 0, 0)
     parts = {
         "side": "SELL",
         "is_exit": True,
@@ -144,6 +144,9 @@ def test_exit_passes_everything_but_sanity_session_and_holding():
         "equity": 1,
         "drawdown_ppm": 900_000,
         "open_symbols": 99,
+        "max_positions": 0,
+        "trades_left": 0,
+        "multiplier_ppm": 1,
         "symbol_value": 10**9,
         "gross_value": 10**9,
         "orderable": 0,

@@ -10,6 +10,7 @@ import pytest
 from qts.broker import SubmitAck
 from qts.engines import RiskLimits
 from qts.pipeline import Pipeline, PipelineConfig
+from qts.pipeline.contracts import Stance
 from qts.strategy import Quote, Requirements, Strategy, Terms
 
 START_NS = 1_717_380_000_000_000_000  # 2024-06-03 11:00 in Korea
@@ -63,6 +64,7 @@ class World:
         self.place_error = None
         self.now_ns = START_NS
         self.ticks = 0
+        self.stance = Stance()
 
     # market
     def quote(self, instrument):
@@ -137,6 +139,7 @@ class World:
         settings.setdefault("limits", RiskLimits(max_trade_qty=None, max_order_money=None))
         switches = settings.pop("switches", None)
         extra = {} if switches is None else {"switches": switches}
+        extra["stance"] = lambda: self.stance
         self.p = Pipeline(
             [(strategy, instruments) for strategy in strategies],
             self.terms,

@@ -6,7 +6,7 @@ import pytest
 
 from qts.codes import EngineFault
 from qts.pipeline import STAGES, Switches
-from qts.pipeline.contracts import ContractError, checked_decision
+from qts.pipeline.contracts import ContractError, Stance, checked_decision
 from qts.strategy import Intent
 
 pytestmark = pytest.mark.usefixtures("scalper")
@@ -197,6 +197,7 @@ def test_contracts_cannot_be_changed(world):
 
 
 def test_a_thousand_cycles_leave_nothing_behind(world):
+    world.stance = Stance(max_daily_trades=1_000)
     for _ in range(1_000):
         world.wait(61)
         world.set_quote(0, bid=70_000, ask=70_100)

@@ -121,7 +121,6 @@ def test_sells_are_never_held_back_by_money_exposure_or_losses(world, scripted):
         daily_loss_warning_ppm=1,
         dd_warning_ppm=1,
         dd_danger_ppm=2,
-        max_positions=0,
         max_risk_score_ppm=0,
         max_trade_qty=0,
         max_order_money=0,
@@ -188,7 +187,7 @@ def test_malformed_wishes_are_dropped(world, intent):
 
 
 def test_unsure_entry_is_dropped_and_unsure_exit_is_not(world):
-    assert refusal(world, buy(confidence=0.69)) == "below_confidence_threshold"
+    assert refusal(world, buy(confidence=0.69)) == "BELOW_STATE_THRESHOLD"
     world.hold(0, "SCALP", 10, 700_000)
     assert world.wish(sell()._replace(confidence=0.0)).status == "executed"
 

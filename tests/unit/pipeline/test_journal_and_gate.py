@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qts.pipeline.act import blocked_by
-from qts.pipeline.contracts import Switches
+from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.journal import plain
 from qts.strategy import Intent, Terms
 
@@ -46,7 +46,7 @@ def test_numbers_of_a_decision_are_decimals_of_the_instrument(world, scripted):
 
 
 def test_gate_lets_a_whole_order_pass(decision):
-    assert blocked_by(decision, Switches()) == ""
+    assert blocked_by(decision, Switches(), Stance(), Stance()) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def test_gate_lets_a_whole_order_pass(decision):
     ],
 )
 def test_gate_refuses_with_its_first_reason(decision, change, switches, code):
-    assert blocked_by(decision._replace(**change), switches) == code
+    assert blocked_by(decision._replace(**change), switches, Stance(), Stance(may_enter=False)) == code
 
 
 def test_gate_refuses_an_order_without_a_symbol(decision):
     nameless = decision._replace(terms=decision.terms._replace(symbol=""), qty=0)
-    assert blocked_by(nameless, Switches()) == "G_EXE_SYMBOL_EMPTY"
+    assert blocked_by(nameless, Switches(), Stance(), Stance()) == "G_EXE_SYMBOL_EMPTY"
 
 
 def test_order_that_the_gate_stops_is_counted_as_refused(world, decision):
     act = world.p._runner._act
     cycle = world.wish(Intent.exit("A", "none")).cycle
-    report = act.run(cycle, [decision], Switches(kill_switch=True))
+    report = act.run(cycle, [decision], Switches(kill_switch=True), Stance())
     assert (report.sent, report.refused) == (0, ("G_EXE_KILLSWITCH_ON",))
 
 

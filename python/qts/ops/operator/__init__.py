@@ -21,7 +21,6 @@ from qts.ops.operator.interfaces import (
 )
 from qts.ops.operator.messages import say
 from qts.ops.operator.place import RunPlace, user_name
-from qts.ops.operator.rooms import SafetyDesk, StateDesk
 from qts.ops.operator.server import OperatorServer
 
 __all__ = [
@@ -44,10 +43,8 @@ __all__ = [
     "RemoteError",
     "RunPlace",
     "SafetyControls",
-    "SafetyDesk",
     "SafetyStatus",
     "StateControls",
-    "StateDesk",
     "say",
     "user_name",
 ]

@@ -41,6 +41,10 @@ say: Final = Phrasebook(
             "`qts-engine status`로 실행 여부를 확인하십시오",
         ),
         "strange_answer": ("the engine answered {found}", "엔진의 응답: {found}"),
+        "stopped": (
+            "safety is {state} ({code}): no order of a strategy is sent; see qts-engine codes {code} and {hint}",
+            "안전 상태가 {state}({code})입니다. 전략 주문을 내지 않습니다. qts-engine codes {code} 및 {hint} 참조",
+        ),
         "no_kill_plan": (
             "K2 is engaged: nothing enters and working orders end; this version has no kill plan, positions stay open",
             "K2 작동. 진입이 막히고 미체결 주문이 취소됩니다. 이 버전에는 청산 계획이 없어 보유 종목은 그대로 남습니다",
