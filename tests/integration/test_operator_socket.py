@@ -98,7 +98,7 @@ def test_status_answers_while_the_engine_runs_and_stop_ends_it_with_its_rows_wri
     assert (status["safety"], status["operating"]) == (None, None)
     page = said(home, "status")
     assert f"process {session.pid}" in page
-    assert "safety       unknown" in page
+    assert re.search("^safety +unknown$", page, re.MULTILINE)
 
     refused = said(home, "run", "--speed", "max", code=2)
     assert f"process {session.pid}" in refused
@@ -301,13 +301,14 @@ def test_every_verb_of_the_command_line_arrives(home, monkeypatch, capsys):
         assert main(["kill"]) == 0
         assert "done: kill" in capsys.readouterr().out
         assert main(["override", "show"]) == 0
-        assert "expires    1970-01-01T00:00:00Z" in capsys.readouterr().out
+        assert "expires  1970-01-01T00:00:00Z" in capsys.readouterr().out
         assert main(["override", "show", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["override"]["reason"] is None
         assert main(["status"]) == 0
         page = capsys.readouterr().out
-        assert "LOCKDOWN since 1970-01-01T00:00:00Z, KS, kill K2, safe mode" in page
-        assert "DEFENSIVE since 1970-01-01T00:00:00Z, MANUAL_OVERRIDE, override until" in page
+        assert "LOCKDOWN since 1970-01-01T00:00:00Z" in page
+        assert re.search("kill switch +K2$", page, re.MULTILINE)
+        assert "DEFENSIVE until 1970-01-01T00:00:00Z by CLI:kim" in page
         rooms.operating = lambda: OperatingStatus("BALANCED", None, "")
         assert main(["override", "show"]) == 0
         assert "no override" in capsys.readouterr().out
