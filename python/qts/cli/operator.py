@@ -1,4 +1,4 @@
-"""Verbs that talk to a running engine: status, stop, kill, ack, approve, release, override, reload."""
+"""Verbs that talk to a running engine: status, stop, pause, resume, kill, ack, approve, release, override, reload."""
 
 import json
 import os
@@ -63,7 +63,7 @@ override = typer.Typer(help="Hold an operating state by hand, for a limited time
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for command in (status, stop, kill, ack, approve, release, reload):
+    for command in (status, stop, pause, resume, kill, ack, approve, release, reload):
         app.command(command.__name__)(command)
     app.add_typer(override, name="override")
 
@@ -129,6 +129,19 @@ def stop(
         sys.stdout.write(f"{say('ended')}: {ended or say('ended_unknown')}\n")
     if wait and ended not in {"STOPPED", "DONE"}:
         raise typer.Exit(1)
+
+
+def pause(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Turn safe mode on: the engine watches and decides, and sends nothing. `resume` ends it; a restart does not.
+
+    Example: qts-engine pause --reason "quotes look odd"
+    """
+    _tell("pause", {"reason": reason}, home, as_json=as_json)
+
+
+def resume(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Turn safe mode off. It releases nothing else: FAIL, LOCKDOWN and the kill switch stay as they are."""
+    _tell("resume", {"reason": reason}, home, as_json=as_json)
 
 
 def kill(
