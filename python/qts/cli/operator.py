@@ -1,19 +1,22 @@
-"""Verbs that talk to a running engine: status, stop, kill, ack, approve, release, override, reload."""
+"""Verbs that talk to a running engine: status, stop, pause, resume, kill, ack, approve, release, override, reload."""
 
 import json
 import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Any, Final
 
 import typer
 
 from qts.cli.accounts import SECRET_VARIABLE
 from qts.cli.options import Home, JsonOut
-from qts.codes import UsageError
+from qts.cli.status_page import known, page
+from qts.codes import UsageError, aligned
 from qts.ops.operator.messages import say
 
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="What happened and why this is right; recorded.")]
@@ -32,6 +35,7 @@ Nonce = Annotated[str | None, typer.Option("--nonce", metavar="N", help="What th
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
 
 _STOP_S: Final = 30.0
+_WATCH_S: Final = 2.0
 _CHECKS_S: Final = 120.0
 """Release checks ask the broker."""
 _DURATION: Final = re.compile(r"([1-9][0-9]*)\s*(m|h|d)", re.IGNORECASE)
@@ -59,18 +63,38 @@ override = typer.Typer(help="Hold an operating state by hand, for a limited time
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for command in (status, stop, kill, ack, approve, release, reload):
+    for command in (status, stop, pause, resume, kill, ack, approve, release, reload):
         app.command(command.__name__)(command)
     app.add_typer(override, name="override")
 
 
-def status(home: Home = None, *, as_json: JsonOut = False) -> None:
+def status(
+    home: Home = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s, until Ctrl-C.")] = False,
+    as_json: JsonOut = False,
+) -> None:
     """Show what the running engine is doing. What is unknown is shown as unknown.
 
-    Exit code 2 if no engine runs.
+    Exit code 2 if no engine runs, or runs no more.
     """
-    result = _ask("status", {}, home)
-    sys.stdout.write(_json(result) if as_json else _status_text(result))
+
+    def shown() -> str:
+        result = _ask("status", {}, home)
+        if not as_json:
+            return page(result)
+        return f"{json.dumps(result, ensure_ascii=False)}\n" if watch else _json(result)
+
+    if not watch:
+        sys.stdout.write(shown())
+        return
+    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() and not as_json else ""
+    pause = Event()
+    with suppress(KeyboardInterrupt):
+        while True:
+            sys.stdout.write(f"{clear}{shown()}")
+            sys.stdout.flush()
+            pause.wait(_WATCH_S)
 
 
 def stop(
@@ -100,11 +124,24 @@ def stop(
     if as_json:
         sys.stdout.write(_json(result))
     elif not wait:
-        sys.stdout.write(f"stopping: {result['reason']}\n")
+        sys.stdout.write(f"{say('stopping')}: {result['reason']}\n")
     else:
-        sys.stdout.write(f"ended: {ended or say('ended_unknown')}\n")
+        sys.stdout.write(f"{say('ended')}: {ended or say('ended_unknown')}\n")
     if wait and ended not in {"STOPPED", "DONE"}:
         raise typer.Exit(1)
+
+
+def pause(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Turn safe mode on: the engine watches and decides, and sends nothing. `resume` ends it; a restart does not.
+
+    Example: qts-engine pause --reason "quotes look odd"
+    """
+    _tell("pause", {"reason": reason}, home, as_json=as_json)
+
+
+def resume(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
+    """Turn safe mode off. It releases nothing else: FAIL, LOCKDOWN and the kill switch stay as they are."""
+    _tell("resume", {"reason": reason}, home, as_json=as_json)
 
 
 def kill(
@@ -256,7 +293,8 @@ def override_show(home: Home = None, *, as_json: JsonOut = False) -> None:
     elif result["override"] is None:
         sys.stdout.write(f"{say('no_override')}\n")
     else:
-        sys.stdout.writelines(f"{name:<10} {_known(value)}\n" for name, value in result["override"].items())
+        rows = [(say(f"override_{name}"), known(value)) for name, value in result["override"].items()]
+        sys.stdout.writelines(f"{line}\n" for line in aligned(rows))
 
 
 def _ask(verb: str, args: Mapping[str, object], home: Path | None, *, wait_s: float | None = None) -> dict[str, Any]:
@@ -277,7 +315,7 @@ def _tell(
     else:
         word = say("applied") if result["applied"] else say("not_applied")
         lines = [f"{word}: {result['reason']}" if result["reason"] else word]
-        lines += [f"  {name}: {_known(value)}" for name, value in result["detail"].items()]
+        lines += [f"  {name}: {known(value)}" for name, value in result["detail"].items()]
         (sys.stdout if result["applied"] else sys.stderr).write("\n".join(lines) + "\n")
     if not result["applied"]:
         raise typer.Exit(1)
@@ -292,52 +330,3 @@ def _seconds(text: str) -> int:
 
 def _json(result: Mapping[str, object]) -> str:
     return f"{json.dumps(result, ensure_ascii=False, indent=2)}\n"
-
-
-def _known(value: object) -> str:
-    if value is None:
-        return say("unknown")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _status_text(result: Mapping[str, Any]) -> str:
-    """Return the status as a page of `name value` lines."""
-    from qts.ops.operator.status import uptime_text
-
-    session, account, queues = (result.get(part) or {} for part in ("session", "account", "queues"))
-    uptime, gate = result["uptime_s"], result.get("live_gate")
-    rows = {
-        "engine": f"qts-engine {result['version']}, process {result['pid']}",
-        "mode": _known(result["mode"]) + (" (stopping)" if result.get("stopping") else ""),
-        "uptime": _known(None if uptime is None else uptime_text(uptime)),
-        "as of": _known(None if uptime is None else f"{result['as_of_s']:.1f} s ago"),
-        "safety": _machine(result["safety"]),
-        "operating": _machine(result["operating"]),
-        "live gate": _known(gate and ("open" if gate["is_open"] else f"closed: {', '.join(gate['refusals'])}")),
-        "session": " ".join(_known(session.get(part)) for part in ("date", "phase", "time")),
-        "strategy": _known(session.get("strategy")),
-        "equity": f"{_known(account.get('equity'))} {account.get('currency') or ''}".rstrip(),
-        "cash": f"{_known(account.get('cash'))} {account.get('currency') or ''}".rstrip(),
-        "orders": f"working {_known(account.get('working_orders'))}, fills {_known(account.get('fills'))}",
-    }
-    positions = account.get("positions")
-    rows["positions"] = _known(None if positions is None else str(len(positions)))
-    rows |= {f"  {row['symbol']}": f"{row['qty']} {row['track']}" for row in positions or ()}
-    for level, row in queues.items():
-        rows[level] = ", ".join(f"{name} {count:,}" for name, count in row.items())
-    if not queues:
-        rows["queues"] = _known(None)
-    rows |= {f"error in {part}": error for part, error in result["errors"].items()}
-    return "".join(f"{name:<12} {value}\n" for name, value in rows.items())
-
-
-def _machine(machine: Mapping[str, Any] | None) -> str:
-    if machine is None:
-        return say("unknown")
-    since = _known(machine["since"])
-    cause = f", {machine['cause']}" if machine["cause"] else ""
-    more = [f"kill K{machine['kill_level']}"] if machine.get("kill_level") else []
-    more += ["safe mode"] if machine.get("safe_mode") else []
-    override_row = machine.get("override")
-    more += [f"override until {override_row['expires']} by {_known(override_row['by'])}"] if override_row else []
-    return f"{machine['state']} since {since}{cause}" + "".join(f", {part}" for part in more)

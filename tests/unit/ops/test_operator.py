@@ -82,6 +82,10 @@ class Safety:
         self.told.append(("kill", level, str(by), cause))
         return Outcome(applied=True, detail={"level": level})
 
+    def set_safe_mode(self, is_on, *, by, reason):
+        self.told.append(("safe_mode", is_on, str(by), reason))
+        return Outcome(applied=True)
+
     def ack(self, code, *, by, login, cause):
         self.waiting.set()
         assert self.gate.wait(LIMIT_S)
@@ -208,7 +212,10 @@ def test_both_machines_tell_state_cause_and_since_when(home, serve, engine, safe
     status = ask(home, "status")
     assert (status["safety"]["state"], status["safety"]["cause"]) == ("FAIL", "FS040")
     assert status["safety"]["since"] == "1970-01-01T01:00:00Z"
-    assert status["operating"] == {"state": "BALANCED", "since": None, "cause": "BOOT_DEFAULT", "override": None}
+    nothing = dict.fromkeys(("flags", "probation_left", "size_factor"))
+    assert status["safety"] == status["safety"] | nothing
+    nothing = dict.fromkeys(("since", "override", "tightened", "pending", "policy", "version"))
+    assert status["operating"] == {"state": "BALANCED", "cause": "BOOT_DEFAULT", **nothing}
 
 
 def test_a_part_that_cannot_tell_does_not_hide_the_others(home, serve, engine, safety):
@@ -234,6 +241,8 @@ def test_every_verb_reaches_its_room_with_what_was_said(home, serve, engine, saf
         "nonce": "n1"
     }
     ask(home, "approve", nonce="n1", **LOGIN)
+    ask(home, "pause", reason="odd quotes")
+    ask(home, "resume", reason="fine again")
     ask(home, "release.request", code="KS", cause="c", phrase="p", **LOGIN)
     ask(home, "release", nonce="n2", **LOGIN)
     ask(home, "override.set", state="DEFENSIVE", reason="election", duration_s=3_600, revert_to="BALANCED")
@@ -244,6 +253,8 @@ def test_every_verb_reaches_its_room_with_what_was_said(home, serve, engine, saf
         ("ack", "FS040", "link was down", "kim", "word"),
         ("request_approve", "FS040", "c", "main FS040", "Login('kim')"),
         ("approve", "n1"),
+        ("safe_mode", True, me, "odd quotes"),
+        ("safe_mode", False, me, "fine again"),
         ("request_release", "KS", "c", "p"),
         ("release", "n2"),
     ]
@@ -252,17 +263,18 @@ def test_every_verb_reaches_its_room_with_what_was_said(home, serve, engine, saf
     assert engine.told[0][1].pid == os.getpid()
 
 
-def test_a_kill_and_a_status_wait_for_no_other_command(home, serve, engine, safety):
+def test_a_kill_a_pause_and_a_status_wait_for_no_other_command(home, serve, engine, safety):
     serve(OperatorPort(engine, safety))
     slow = threading.Thread(target=lambda: ask(home, "ack", code="FS040", cause="c", **LOGIN))
     slow.start()
     assert safety.waiting.wait(LIMIT_S)
+    ask(home, "pause", reason="look first")
     ask(home, "kill", level=1, cause="now")
     assert ask(home, "status")["safety"]["state"] == "FAIL"
-    assert [row[0] for row in safety.told] == ["kill"]
+    assert [row[0] for row in safety.told] == ["safe_mode", "kill"]
     safety.gate.set()
     slow.join(LIMIT_S)
-    assert [row[0] for row in safety.told] == ["kill", "ack"]
+    assert [row[0] for row in safety.told] == ["safe_mode", "kill", "ack"]
 
 
 def test_several_requests_go_over_one_connection(home, serve, engine):
@@ -296,6 +308,8 @@ def test_who_waits_for_the_end_hears_how_it_was(home, serve, engine):
     ("verb", "args", "part"),
     [
         ("kill", {"level": 1, "cause": "c"}, "safety state machine"),
+        ("pause", {"reason": "r"}, "safety state machine"),
+        ("resume", {"reason": "r"}, "safety state machine"),
         ("ack", {"code": "FS040", "cause": "c", **LOGIN}, "safety state machine"),
         ("override.show", {}, "operating state"),
         ("reload", {"reason": "r"}, "reload"),

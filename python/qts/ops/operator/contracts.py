@@ -91,6 +91,12 @@ class SafetyStatus(NamedTuple):
     safe_mode: bool | None = None
     pending_ack: bool | None = None
     """Whether an ACK or APPROVE is waited for."""
+    flags: tuple[str, ...] | None = None
+    """Names of the flags that are set."""
+    probation_left: int | None = None
+    """Clean cycles until the probation after a release ends; 0 = none."""
+    size_factor: Decimal | None = None
+    """What the size of an entry is multiplied by, 0 to 1."""
 
 
 class OverrideView(NamedTuple):
@@ -112,3 +118,11 @@ class OperatingStatus(NamedTuple):
     """UTC nanoseconds."""
     cause: str
     override: OverrideView | None = None
+    tightened: bool | None = None
+    """Whether the limits of a move to less risk hold already, which itself waits."""
+    pending: str | None = None
+    """The move that waits for its confirmation, target and count, "DEFENSIVE 1/2"; empty for none."""
+    policy: str | None = None
+    """Policy of the gates: LITERAL or SAFE."""
+    version: int | None = None
+    """Of the published state."""

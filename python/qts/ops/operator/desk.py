@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _PART_OF: Final = {
     "kill": "safety",
+    "pause": "safety",
+    "resume": "safety",
     "ack": "safety",
     "approve.request": "safety",
     "approve": "safety",
@@ -76,6 +78,8 @@ class Desk:
         safety: SafetyControls = part
         if verb == "kill":
             return safety.kill(args["level"], by=by, cause=args["cause"])
+        if verb in {"pause", "resume"}:
+            return safety.set_safe_mode(is_on=verb == "pause", by=by, reason=args["reason"])
         login = Login(args["operator"], args["secret"])
         given = {name: args[name] for name in args if name not in {"operator", "secret"}}
         calls: dict[str, Callable[..., Outcome]] = {

@@ -29,6 +29,10 @@ class SafetyControls(Protocol):
         """Engage the kill switch at level 1 (halt), 2 (cancel) or 3 (flatten). Effective when it returns."""
         ...
 
+    def set_safe_mode(self, is_on: bool, *, by: Operator, reason: str) -> Outcome:  # noqa: FBT001 - named by all callers
+        """Set or clear the flag SAFE_MODE: cycles decide and send nothing. It releases no state and no kill switch."""
+        ...
+
     def ack(self, code: str, *, by: Operator, login: Login, cause: str) -> Outcome:
         """Acknowledge `code`: leave WARNING or FAIL if the release checks pass. May block for the checks."""
         ...

@@ -34,8 +34,9 @@ _CREDENTIALS: Final = struct.Struct("3i")
 class OperatorServer:
     """Answers at `QTS_HOME/run/engine.sock` until it is closed.
 
-    `status` is answered at once. `kill` has a thread of its own and waits for no other command; all other commands
-    are carried out one after the other on another one. Requests come from the user who runs the engine, or from root.
+    `status` is answered at once. `kill` and `pause` have a thread each and wait for no other command; all other
+    commands are carried out one after the other on another one. Requests come from the user who runs the engine, or
+    from root.
 
     Args:
         home: `QTS_HOME`, or its run directory if the caller holds it already; `close` lets go of it in either case.
@@ -57,8 +58,8 @@ class OperatorServer:
             self._place.close()
             raise
         self._loop = asyncio.new_event_loop()
-        self._kills = Lane("qts-operator-kill")
         self._commands = Lane("qts-operator-commands")
+        self._own = {verb: Lane(f"qts-operator-{verb}") for verb in ("kill", "pause")}
         self._closing = asyncio.Event()
         self._ended: str | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -91,8 +92,8 @@ class OperatorServer:
         try:
             self._loop.run_until_complete(self._serve())
         finally:
-            self._kills.close()
-            self._commands.close()
+            for lane in (self._commands, *self._own.values()):
+                lane.close()
             self._loop.close()
 
     async def _serve(self) -> None:
@@ -179,7 +180,7 @@ class OperatorServer:
         if verb in {"status", "override.show", "stop"}:
             result = self._desk.do(verb, args, by)
         else:
-            lane = self._kills if verb == "kill" else self._commands
+            lane = self._own.get(verb, self._commands)
             result = await asyncio.wrap_future(lane.submit(partial(self._desk.do, verb, args, by)))
         if wait:
             await self._closing.wait()

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from qts._core import __version__
@@ -81,6 +80,9 @@ def _safety(safety: SafetyStatus) -> dict[str, object]:
         "kill_level": safety.kill_level,
         "safe_mode": safety.safe_mode,
         "pending_ack": safety.pending_ack,
+        "flags": None if safety.flags is None else list(safety.flags),
+        "probation_left": safety.probation_left,
+        "size_factor": None if safety.size_factor is None else plain(safety.size_factor),
     }
 
 
@@ -90,6 +92,10 @@ def _operating(state: OperatingStatus) -> dict[str, object]:
         "since": None if state.since_ns is None else time_text(state.since_ns),
         "cause": state.cause,
         "override": override_row(state),
+        "tightened": state.tightened,
+        "pending": state.pending,
+        "policy": state.policy,
+        "version": state.version,
     }
 
 
@@ -110,8 +116,3 @@ def override_row(state: OperatingStatus) -> dict[str, object] | None:
 def time_text(ts_ns: int) -> str:
     """Return UTC nanoseconds as RFC 3339, to the second."""
     return f"{from_ns(ts_ns - ts_ns % 1_000_000_000):%Y-%m-%dT%H:%M:%S}Z"
-
-
-def uptime_text(seconds: float) -> str:
-    """Return a duration as people read it."""
-    return str(timedelta(seconds=int(seconds)))

@@ -62,6 +62,8 @@ VERBS: Final[Mapping[str, Mapping[str, Arg]]] = {
     "status": {},
     "stop": {"wait": _FLAG},
     "kill": {"level": Arg(int, choices=(1, 2, 3)), "cause": _TEXT},
+    "pause": {"reason": _TEXT},
+    "resume": {"reason": _TEXT},
     "ack": {"code": _TEXT, "cause": _TEXT, **_LOGIN},
     "approve.request": {"code": _TEXT, "cause": _TEXT, "phrase": _TEXT, **_LOGIN},
     "approve": {"nonce": _TEXT, **_LOGIN},
