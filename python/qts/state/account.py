@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import chain, pairwise, takewhile
 from typing import TYPE_CHECKING, Final
 
 from qts.clock import from_ns
@@ -117,13 +117,8 @@ class AccountMetrics:
         )
 
     def _profitable_days(self) -> int:
-        values = [1.0, *(nav for _, nav in self._closes)]
-        days = 0
-        for before, after in reversed(list(pairwise(values))):
-            if after <= before:
-                break
-            days += 1
-        return days
+        backwards = chain((nav for _, nav in reversed(self._closes)), (1.0,))
+        return sum(1 for _ in takewhile(lambda pair: pair[0] > pair[1], pairwise(backwards)))
 
     def _cagr(self) -> float | None:
         if not self._closes:
@@ -139,8 +134,8 @@ class AccountMetrics:
             return None
         last_day, last = self._closes[-1]
         start = last_day - timedelta(days=self._config.growth_lookback_days)
-        earlier = [nav for day, nav in self._closes if day <= start]
-        return last / earlier[-1] - 1 if earlier and earlier[-1] > 0 else None
+        earlier = next((nav for day, nav in reversed(self._closes) if day <= start), 0.0)  # years of days: from the end
+        return last / earlier - 1 if earlier > 0 else None
 
     def _win_rate(self) -> float | None:
         first = self._now() - _WIN_WINDOW

@@ -128,5 +128,34 @@ say: Final = Phrasebook(
             "{pool} holds {share} of the equity on two checks in a row, outside {least} to {most}",
             "{pool} 비중이 두 번 연속 {share}(으)로 {least}~{most} 범위를 벗어났습니다",
         ),
+        # recorded history
+        "history_no_file": ("no such file", "파일이 없습니다"),
+        "history_unreadable": ("a file that cannot be read ({reason})", "읽을 수 없는 파일({reason})"),
+        "history_file_expected": ("a CSV file of daily closes", "일별 종가 CSV 파일"),
+        "history_hint": (
+            "VIX: `DATE,OPEN,HIGH,LOW,CLOSE`; index: `date,close`; one day a row, such as 2008-09-15",
+            "VIX는 `DATE,OPEN,HIGH,LOW,CLOSE`, 지수는 `date,close`. 한 행에 하루, 날짜는 2008-09-15 형식",
+        ),
+        "history_columns": ("{count} columns", "열 {count}개"),
+        "history_day_expected": ("a day such as 2008-09-15", "2008-09-15 형식의 날짜"),
+        "history_value_expected": ("a number above 0", "0보다 큰 수"),
+        "history_most": (", at most {most}", ", 최대 {most}"),
+        "history_order": ("{day} after {last}", "{last} 다음에 {day}"),
+        "history_order_expected": ("every day once, ascending", "날짜마다 한 번씩 오름차순"),
+        "history_empty": ("no rows", "행이 없습니다"),
+        "history_empty_expected": ("then at least one row", "그다음에 한 행 이상"),
+        "history_apart": ("a VIX from {first} to {last}", "{first}~{last}의 VIX"),
+        "history_apart_expected": (
+            "one that overlaps the index, {first} to {last}",
+            "지수 기간({first}~{last})과 겹치는 VIX",
+        ),
+        "history_apart_hint": ("choose files of the same years", "같은 기간의 파일을 고르십시오"),
+        "history_out": ("a directory that cannot be written ({reason})", "쓸 수 없는 디렉터리({reason})"),
+        "history_out_expected": ("a place for the results", "결과를 쓸 위치"),
+        "history_out_hint": ("choose another `--out`", "다른 `--out`을 지정하십시오"),
+        "history_done": (
+            "{days} sessions, {first} to {last}; wrote {files} to {out}",
+            "{first}~{last} {days}거래일. {out}에 {files} 저장",
+        ),
     }
 )
