@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _KST: Final = timezone(timedelta(hours=9))
 _WAY_OUT: Final = {"FAIL": "qts-engine ack --help", "LOCKDOWN": "qts-engine approve --help"}
-_STOPPED: Final = frozenset(_WAY_OUT)
 _PLAIN_LINE_NS: Final = 30 * 60 * 1_000_000_000
 """Session time between two status lines where there is no terminal."""
 
@@ -148,12 +147,15 @@ class _StatusLine:
 
     def _tell(self, status: "Status") -> None:
         """Say once that nothing is traded any more, why, and what to do; in every form of output."""
-        if status.safety == self._told:
+        state = status.safety
+        if state is None or state == self._told:
             return
-        self._told = status.safety
-        if status.safety in _STOPPED:
+        self._told = state
+        if state in _WAY_OUT:
+            from qts.ops.operator.messages import say
+
             code = status.safety_code
-            sys.stderr.write(f"\n{say('stopped', state=status.safety, code=code, hint=_WAY_OUT[status.safety])}\n")
+            sys.stderr.write(f"\n{say('stopped', state=state, code=code, hint=_WAY_OUT[state])}\n")
 
 
 def _line(status: "Status") -> str:
@@ -163,6 +165,6 @@ def _line(status: "Status") -> str:
         f"{moment:%H:%M:%S} KST {status.phase:<16} {status.done:4.0%}  equity {equity:,.0f}"
         f"  positions {status.positions}  working {status.working_orders}  fills {status.fills}"
         f"  records {status.records:,}"
-        + ("" if status.operating == "BALANCED" else f"  {status.operating}")
-        + ("" if status.safety == "NORMAL" else f"  {status.safety}")
+        + ("" if status.operating in (None, "BALANCED") else f"  {status.operating}")
+        + ("" if status.safety in (None, "NORMAL") else f"  {status.safety}")
     )

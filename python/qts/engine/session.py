@@ -131,7 +131,7 @@ class Session:
 
     @property
     def supervisor(self) -> Supervisor:
-        """What holds safety and operating state: what `supervise` was given, else one in memory from the first cycle on.
+        """What holds safety and operating state: what `supervise` was given, else one of the first cycle's making.
 
         Raises:
             RuntimeError: there was neither.

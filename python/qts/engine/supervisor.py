@@ -10,7 +10,7 @@ from qts.codes import lookup
 from qts.engine.safety import follow_halt, safety_config
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import NOT_APPROVED
-from qts.safety import ActionClass, Entry, SafetyState, SafetyStateManager
+from qts.safety import ActionClass, Entry, NoticeLevel, SafetyState, SafetyStateManager
 from qts.state import (
     FileStateStore,
     MetricQuality,
@@ -345,6 +345,10 @@ class _Told:
                 payload=payload,
             )
         )
+        if result.to_state.rank < result.from_state.rank:
+            before, after = result.from_state.value, result.to_state.value
+            message = (f"operating state {before} -> {after}", f"운영 상태 {before} -> {after}")
+            self._safety.tell(NoticeLevel.WARNING, message, {"reason": result.reason.value})
 
     def on_code(self, code: str, text: str) -> None:
         """Hand a code on to the safety state."""

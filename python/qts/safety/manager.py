@@ -393,6 +393,11 @@ class SafetyStateManager(ReleaseDesk):
         with self._locked():
             self._failed("audit", self._books.record(entry))
 
+    def tell(self, level: NoticeLevel, message: tuple[str, str], meta: Mapping[str, object] = _NOTHING) -> None:
+        """Tell people what another room did, in English and Korean, on the way that no degradation level pauses."""
+        with self._locked():
+            self._post(level, meta, code="", message=message)
+
     # What stops.
 
     def engage_kill(

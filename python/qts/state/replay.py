@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from qts.clock import NS_PER_DAY, NS_PER_S, SimClock, midnight_ns, to_ns
 from qts.codes import QtsError, UsageError
+from qts.safety import SafetyState
 from qts.state.config import BalancedToAggressiveLimits, StateConfig
 from qts.state.contracts import OperatingState
 from qts.state.history import KST_S, PublishedVix, Sessions, close_ns, open_ns, read_history, vix_ns
 from qts.state.index_account import IndexAccount
-from qts.state.interfaces import SafetyState
 from qts.state.messages import say
 from qts.state.operating_state import OperatingStateManager
 from qts.state.replay_page import tables

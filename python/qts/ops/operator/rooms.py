@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from qts.clock import from_ns, to_ns
+from qts.clock import NS_PER_DAY, from_ns, to_ns
 from qts.ops.operator.contracts import Login, OperatingStatus, Operator, Outcome, OverrideView, SafetyStatus
 from qts.ops.operator.messages import say
 from qts.safety import Channel, Credential, Evidence, KillLevel, SafetyStateManager, TransitionResult
-from qts.state import ManualOverride, OperatingState, OperatingStateManager
+from qts.state import ManualOverride, OperatingState, OperatingStateManager, TransitionReason
 
 if TYPE_CHECKING:
     from qts.clock import Clock
@@ -38,6 +38,9 @@ class SafetyDesk:
             kill_level=0 if kill.level is None else int(kill.level),
             safe_mode=seen.is_safe_mode,
             pending_ack=seen.is_ack_pending,
+            flags=seen.flags,
+            probation_left=seen.probation_left,
+            size_factor=seen.size_factor,
         )
 
     def kill(self, level: int, *, by: Operator, cause: str) -> Outcome:
@@ -50,7 +53,7 @@ class SafetyDesk:
             return outcome
         return outcome._replace(reason=say("no_kill_plan"))
 
-    def set_safe_mode(self, *, is_on: bool, by: Operator, reason: str) -> Outcome:
+    def set_safe_mode(self, is_on: bool, *, by: Operator, reason: str) -> Outcome:  # noqa: FBT001 - the protocol names it
         """Decide without sending, or send again. No release of FAIL or LOCKDOWN."""
         self._manager.set_safe_mode(is_on=is_on, by=str(by), reason=reason)
         return Outcome(applied=True)
@@ -94,11 +97,13 @@ class StateDesk:
         """Return where it stands."""
         seen = self._manager.get_snapshot()
         active = self._manager.active_override
-        since = seen.transition_timestamp
+        since, reason = seen.transition_timestamp, seen.transition_reason or TransitionReason.BOOT_DEFAULT
+        # Nothing has moved it yet: it has stood since the first start.
+        first_ns = self._clock.now_ns() - round(seen.state_duration_days * NS_PER_DAY)
         return OperatingStatus(
             state=seen.current_state.value,
-            since_ns=None if since is None else to_ns(since),
-            cause="" if seen.transition_reason is None else seen.transition_reason.value,
+            since_ns=first_ns if since is None else to_ns(since),
+            cause=reason.value,
             override=None
             if active is None
             else OverrideView(
@@ -108,6 +113,10 @@ class StateDesk:
                 reason=active.override_reason,
                 revert_to=active.auto_revert_state.value,
             ),
+            tightened=seen.tightened,
+            pending="" if seen.pending_target is None else f"{seen.pending_target.value} {seen.pending_count}",
+            policy=self._manager.policy,
+            version=seen.version,
         )
 
     def set_override(self, state: str, *, by: Operator, reason: str, duration_s: int, revert_to: str | None) -> Outcome:
