@@ -1,14 +1,28 @@
-"""Mistakes of operators, from the command line over the socket to the real rooms: refused, unchanged, on record."""
+"""Operators from the command line over the socket to the real rooms: the ways of the how-to, and their mistakes."""
 
 import json
+import re
+import shlex
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from qts.cli import main
-from qts.clock import SystemClock
-from qts.ops.operator import EngineStatus, OperatingStatus, OperatorPort, OperatorServer, Outcome
-from qts.safety import AccountDesk, Credential, Evidence, Role, SafetyStateManager, last_lines
+from qts.clock import NS_PER_S, SystemClock
+from qts.ops.operator import EngineStatus, OperatingStatus, OperatorPort, OperatorServer, Outcome, OverrideView
+from qts.safety import (
+    RECONCILIATION,
+    AccountDesk,
+    CheckOutcome,
+    Credential,
+    Evidence,
+    KillLevel,
+    OperatorBook,
+    Role,
+    SafetyStateManager,
+    last_lines,
+)
 from qts.state import FileStateStore, ManualOverride, OperatingState, OperatingStateManager
 
 KIM, OFFICER = "correct horse battery", "staple of the safety desk"
@@ -31,17 +45,24 @@ class Safety:
     def _outcome(self, result):
         return Outcome(result.applied, result.refusal or result.reason)
 
+    def _asked(self, result):
+        nonce = result.meta.get("nonce")
+        return Outcome(bool(nonce), result.refusal or result.reason, {"nonce": nonce} if nonce else {})
+
+    def kill(self, level, *, by, cause):
+        return self._outcome(self.manager.engage_kill(KillLevel(level), by=str(by), reason=cause))
+
     def ack(self, code, *, by, login, cause):
         return self._outcome(self.manager.ack(Credential(*login), Evidence(code, cause)))
 
     def request_approve(self, code, *, by, login, cause, phrase):
-        return self._outcome(self.manager.request_approve(Credential(*login), Evidence(code, cause, phrase)))
+        return self._asked(self.manager.request_approve(Credential(*login), Evidence(code, cause, phrase)))
 
     def approve(self, nonce, *, by, login):
         return self._outcome(self.manager.approve(Credential(*login), nonce))
 
     def request_release(self, code, *, by, login, cause, phrase):
-        return self._outcome(self.manager.request_release_kill(Credential(*login), Evidence(code, cause, phrase)))
+        return self._asked(self.manager.request_release_kill(Credential(*login), Evidence(code, cause, phrase)))
 
     def release(self, nonce, *, by, login):
         return self._outcome(self.manager.release_kill(Credential(*login), nonce))
@@ -62,7 +83,9 @@ class State:
         """Nothing to do."""
 
     def operating(self):
-        return OperatingStatus(self.manager.current_state, None, "")
+        held = self.manager.active_override
+        view = None if held is None else OverrideView(held.override_state, 0, held.operator_id, held.override_reason)
+        return OperatingStatus(self.manager.current_state, None, "", view)
 
     def set_override(self, state, *, by, reason, duration_s, revert_to):
         now = SystemClock().now_utc()
@@ -70,6 +93,31 @@ class State:
         wish = ManualOverride(OperatingState(state), reason, str(by), now, until, OperatingState(revert_to))
         self.manager.apply_override(wish)
         return Outcome(applied=True)
+
+    def clear_override(self, *, by, reason):
+        self.manager.cancel_override(str(by), reason)
+        return Outcome(applied=True)
+
+
+class Clock(SystemClock):
+    """The clock of the machine, set forward for those who would wait."""
+
+    ahead_ns = 0
+
+    def now_ns(self):
+        return super().now_ns() + self.ahead_ns
+
+    def monotonic_ns(self):
+        return super().monotonic_ns() + self.ahead_ns
+
+
+class Reconciled:
+    """A reconciliation that finds no difference."""
+
+    name, codes = RECONCILIATION, frozenset()
+
+    def run(self, request):
+        return CheckOutcome(is_passed=True)
 
 
 class Home:
@@ -80,7 +128,8 @@ class Home:
         with AccountDesk(path, SystemClock(), "CLI:root") as desk:
             desk.add("kim", Role.OPERATOR, KIM)
             desk.add("kim-officer", Role.SAFETY_OFFICER, OFFICER)
-        self.safety = SafetyStateManager.open(path, SystemClock(), environ={})
+        self.clock = Clock()
+        self.safety = SafetyStateManager.open(path, self.clock, environ={}, checks=[Reconciled()])
         self.state = State(path, self.safety)
         self.server = OperatorServer(path, OperatorPort(Engine(), Safety(self.safety), self.state), SystemClock())
 
@@ -100,6 +149,65 @@ def home(tmp_path, monkeypatch):
     running = Home(tmp_path / "home")
     yield running
     running.close()
+
+
+def section(name, heading):
+    """The commands of a section of the how-to, block by block."""
+    text = (Path(__file__).parents[2] / "docs" / name).read_text()
+    _, _, rest = text.partition(f"\n## {heading}")
+    blocks = re.findall(r"^```\n(.*?)^```$", rest.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    return [[shlex.split(line, comments=True)[1:] for line in block.splitlines()] for block in blocks]
+
+
+WAYS = [("howto.md", "Operators: from the first one"), ("howto.ko.md", "운영자: 첫 등록부터")]
+
+
+@pytest.mark.parametrize(("name", "heading"), WAYS)
+def test_operators_come_and_go_as_the_how_to_says(tmp_path, monkeypatch, name, heading):
+    monkeypatch.setenv("QTS_HOME", str(tmp_path))
+    [commands, *_] = section(name, heading)
+    for number, argv in enumerate(commands):
+        monkeypatch.setenv("QTS_OPERATOR_SECRET", f"the secret of line {number}")
+        assert main(argv) == 0
+    assert OperatorBook.at(tmp_path).accounts() == (("kim-officer", Role.SAFETY_OFFICER),)
+
+
+@pytest.mark.parametrize(("name", "heading"), WAYS)
+def test_every_way_out_of_the_how_to_leads_out(home, monkeypatch, capsys, name, heading):
+    _, [fail], lockdown, kill, override = section(name, heading)
+    secrets = {"kim": KIM, "kim-officer": OFFICER}
+
+    def told(argv):
+        """Give a command as its operator; the nonce is the one that was shown."""
+        monkeypatch.setenv("QTS_OPERATOR_SECRET", secrets[argv[argv.index("--operator") + 1]])
+        if "--nonce" in argv:
+            home.clock.ahead_ns += 60 * NS_PER_S
+            argv = [*argv[: argv.index("--nonce") + 1], nonces.pop()]
+            argv += ["--operator", "kim-officer"]
+        assert main([*argv, "--json"]) == 0, capsys.readouterr()
+        nonces.append(json.loads(capsys.readouterr().out)["detail"].get("nonce"))
+
+    nonces = []
+    home.safety.record_fail_safe("FS040")
+    told(fail)
+    assert home.safety.state == "WARNING"
+    home.safety.record_fail_safe("FS050")
+    assert home.safety.state == "LOCKDOWN"
+    for argv in lockdown:
+        told(argv)
+    assert home.safety.state == "WARNING"
+    assert main(["kill", "K2"]) == 0
+    capsys.readouterr()
+    assert home.safety.snapshot().kill_switch.level == KillLevel.K2
+    for argv in kill:
+        told(argv)
+    snapshot = home.safety.snapshot()
+    assert (snapshot.state, snapshot.kill_switch.is_engaged) == ("WARNING", False)
+    held = []
+    for argv in override:
+        assert main(argv) == 0
+        held.append(home.state.manager.get_snapshot().manual_override)
+    assert held == [True, True, False]
 
 
 @pytest.mark.parametrize(
