@@ -125,6 +125,32 @@ def test_an_unknown_configuration_key_ends_the_run_before_it_starts(sample, tmp_
     assert "did you mean 'latency_out_ms'" in told
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "mode", "parts"),
+    [
+        ("config/pipeline.yaml", "sim:\n  seed: 1\n  seed: 2\n", 0o644, ["pipeline.yaml:3", "sim.seed stands twice"]),
+        ("config/pipeline.yaml", "- 3\n", 0o644, ["pipeline.yaml", "a mapping of keys to values"]),
+        ("config/state.yaml", "DEFENSIVE\n", 0o644, ["state.yaml", "a mapping of keys to values"]),
+        ("config/config_local.json", "{}", 0o644, ["config_local.json", "a list"]),
+        ("home/secrets.env", "KIS_VTS_APP_KEY=word-of-honour\n", 0o644, ["secrets.env", "mode 0644", "chmod 600"]),
+    ],
+)
+def test_a_session_does_not_start_on_files_that_are_wrong(tmp_path, monkeypatch, capsys, name, text, mode, parts):
+    monkeypatch.setenv("QTS_HOME", str(tmp_path / "home"))
+    for directory in ("config", "home"):
+        (tmp_path / directory).mkdir()
+    (tmp_path / name).write_text(text)
+    (tmp_path / name).chmod(mode)
+    before = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    run = ["run", "--config", str(tmp_path / "config"), "--out", str(tmp_path / "out"), "--speed", "max"]
+    assert main([*run, "--date", "2026-01-05"]) == 2
+    told = capsys.readouterr().err
+    assert not [part for part in ("error", "expected: ", *parts) if part not in told], told
+    assert "word-of-honour" not in told
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.parent.name != "run"}
+    assert left - {"home/run"} == before
+
+
 def test_a_strategy_that_raises_is_a_recorded_fault(sample, tmp_path):
     (tmp_path / "broken.py").write_text(
         "import qts\n\n\nclass Broken(qts.Strategy):\n"

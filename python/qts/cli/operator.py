@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from threading import Event
 from typing import Annotated, Any, Final
 
 import typer
@@ -35,7 +34,7 @@ Nonce = Annotated[str | None, typer.Option("--nonce", metavar="N", help="What th
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
 
 _STOP_S: Final = 30.0
-_WATCH_S: Final = 2.0
+_WATCH_S: Final = 2
 _CHECKS_S: Final = 120.0
 """Release checks ask the broker."""
 _DURATION: Final = re.compile(r"([1-9][0-9]*)\s*(m|h|d)", re.IGNORECASE)
@@ -88,13 +87,14 @@ def status(
     if not watch:
         sys.stdout.write(shown())
         return
-    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() and not as_json else ""
-    pause = Event()
+    from qts.clock import NS_PER_S, SystemClock
+
+    clock, clear = SystemClock(), "\x1b[H\x1b[2J" if sys.stdout.isatty() and not as_json else ""
     with suppress(KeyboardInterrupt):
         while True:
             sys.stdout.write(f"{clear}{shown()}")
             sys.stdout.flush()
-            pause.wait(_WATCH_S)
+            clock.sleep_until(clock.monotonic_ns() + _WATCH_S * NS_PER_S)
 
 
 def stop(

@@ -226,7 +226,8 @@ class StateBook:
     def _arm_override(self) -> None:
         active = self.core.override
         if active is not None:
-            left_ns = to_ns(active.expiry_time) - self._clock.now_ns()
+            # A wall clock that ran backwards while the engine was down gives no time: the record was written before.
+            left_ns = to_ns(active.expiry_time) - max(self._clock.now_ns(), to_ns(self.core.saved_at))
             self._override_deadline_ns = self._clock.monotonic_ns() + left_ns
 
     def _persist(self, core: StoredState, result: TransitionResult | None) -> bool:

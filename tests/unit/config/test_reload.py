@@ -152,6 +152,21 @@ def test_files_that_do_not_validate_leave_everything_as_it_was(desk):
     assert desk.records[-1].new_version == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("sim:\n  seed: 1\n  seed: 2\n", "stands twice"),
+        ("- 3\n", "pipeline.yaml"),
+        ("sim: [\n", "pipeline.yaml"),
+    ],
+)
+def test_a_file_that_is_no_configuration_leaves_everything_as_it_was(desk, text, found):
+    (desk.directory / "pipeline.yaml").write_text(text)
+    assert found in str(desk.refused())
+    assert [error.code for error in desk.invalid] == ["FS003"]
+    assert desk.records[-1].by == "CLI:kim"
+
+
 def test_a_change_that_cannot_be_recorded_is_not_made(desk):
     def full(record):
         raise OSError(28, "No space left on device")

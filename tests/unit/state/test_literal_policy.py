@@ -269,6 +269,17 @@ def test_a_clock_that_is_turned_breaks_confirmations_and_changes_no_duration(tur
     assert desk.hours(2, STORM)[-1] is D
 
 
+def test_a_clock_that_is_turned_back_prolongs_no_override():
+    clock = TurnableClock(to_ns(START))
+    desk = Desk(B, clock=clock)
+    desk.order(D, days=1)
+    clock.offset_ns -= 3 * NS_PER_DAY
+    desk.wait(timedelta(hours=23))
+    assert desk.manager.check_override_expiry() is None
+    desk.wait(HOUR)
+    assert desk.manager.check_override_expiry().manual_override is False
+
+
 def test_history_keeps_what_was_recent():
     desk = Desk(B)
     desk.settle(5)

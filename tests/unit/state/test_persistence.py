@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -168,6 +168,25 @@ def test_a_cap_for_an_unknown_index_survives_until_it_is_known(start):
 def test_a_clock_that_ran_backwards_while_the_engine_was_down_adds_no_time(start):
     start().settle(2)
     assert start(after=-DAY).snapshot.state_duration_days <= 2.0
+
+
+def test_a_clock_that_ran_backwards_while_the_engine_was_down_prolongs_no_override(start):
+    start().order(D, days=7)
+    again = start(after=-30 * DAY)
+    again.wait(7 * DAY)
+    assert again.manager.check_override_expiry().manual_override is False
+
+
+@pytest.mark.parametrize("policy", ["LITERAL", "SAFE"])
+@pytest.mark.parametrize("value", [float("nan"), None])
+def test_metrics_that_are_no_numbers_move_nothing_and_are_told_and_not_kept(start, home, policy, value):
+    desk = start(A, policy)
+    names = [field.name for field in fields(QUIET) if field.name not in {"market_circuit_breaker", "vix"}]
+    desk.hours(24 * 8, replace(QUIET, **dict.fromkeys(names, value)))
+    assert desk.state is A
+    assert "GR083" in desk.heard.codes
+    assert "NaN" not in (home / "operating_state.jsonl").read_text()
+    assert start(B, policy, after=9 * DAY).state is A
 
 
 def test_a_torn_last_line_was_never_durable_and_is_written_over(start, home):

@@ -82,7 +82,7 @@ say: Final = Phrasebook(
         "arg_expected": ("a value for {name}", "{name}의 값"),
         "wrong_arg": ("{name} is {found}", "{name} 값이 {found}입니다"),
         "a_str": ("1 to {most} printable characters", "인쇄 가능한 1~{most}자"),
-        "a_int": ("a whole number of at least 0", "0 이상의 정수"),
+        "a_int": ("a whole number from 0 to {most}", "0부터 {most}까지의 정수"),
         "a_bool": ("true or false", "true 또는 false"),
         "forbidden": (
             "user {uid} may not command this engine",

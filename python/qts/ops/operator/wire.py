@@ -197,7 +197,8 @@ def _checked(name: str, value: object, arg: Arg, lang: Lang) -> object:
         if arg.choices:
             expected = say("one_of", lang, known=", ".join(map(str, arg.choices)))
         else:
-            expected = say(f"a_{arg.kind.__name__}", lang, most=_MAX_TEXT)
+            most = _MAX_TEXT if arg.kind is str else _MAX_DURATION_S
+            expected = say(f"a_{arg.kind.__name__}", lang, most=most)
         raise Refusal("args", found, expected)
     return value
 
