@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qts.state.history import read_history
-from qts.state.replay import PICTURE, replay_all
+from qts.state.history import History, read_history
+from qts.state.replay import PICTURE, replay, replay_all
 from qts.state.replay_page import tables
 from qts.state.replay_picture import picture
 
@@ -29,3 +29,12 @@ def test_the_picture_of_the_page_is_that_of_the_run(whole):
     committed = DOCS / PICTURE
     assert committed.read_text(encoding="utf-8") == picture(*whole), "write the picture anew"
     assert committed.stat().st_size < 400_000
+
+
+@pytest.mark.parametrize("policy", ["LITERAL", "SAFE"])
+def test_hours_left_out_of_real_years_change_no_record(whole, policy):
+    history = whole[0]
+    part = History(tuple(one for one in history.index if 2005 <= one.day.year <= 2007), history.vix)
+    quick = replay(part, policy)
+    assert len(quick.transitions) > 10
+    assert quick == replay(part, policy, is_hourly=True)
