@@ -103,7 +103,7 @@ def test_status_answers_while_the_engine_runs_and_stop_ends_it_with_its_rows_wri
     page = said(home, "status")
     assert f"process {session.pid}" in page
     assert re.search(r"^safety +NORMAL since .*Z", page, re.MULTILINE)
-    assert re.search(rf"^operating +BALANCED since {DAY}T.*Z, BOOT_DEFAULT", page, re.MULTILINE)
+    assert re.search(rf"^operating +BALANCED since {DAY}T.*Z\n +cause +BOOT_DEFAULT", page, re.MULTILINE)
 
     refused = said(home, "run", "--speed", "max", code=2)
     assert f"process {session.pid}" in refused

@@ -71,8 +71,6 @@ NOT_YET = {
     "GR038": "needs a broker connection",
     "GR040": "shadow and book are one",
     "GR043": "needs depth and average volume",
-    "GR080": "operating states are not built",
-    "GR082": "operating states are not built",
     "GR100": "only the embedded database",
     "GR101": "only the embedded database",
     "GR102": "only the embedded database",
@@ -85,7 +83,6 @@ NOT_YET = {
     "G_EXE_ANOMALY": "anomalies are not built",
     "G_EXE_MODE": "one executor only",
     "G_EXE_NOOP_POLICY": "one executor only",
-    "G_EXE_STATE": "the gate does not ask the safety word yet",
 }
 
 

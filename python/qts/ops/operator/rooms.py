@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qts.clock import Clock
 
 _STANDS: Final = "cool_down"
-"""Reason of a request that waits for its confirmation."""
+"""Reason of a request that waits for its confirmation, and of a confirmation that comes too soon."""
 
 
 class SafetyDesk:
@@ -153,7 +153,7 @@ def _outcome(result: TransitionResult) -> Outcome:
     detail: dict[str, object] = {name: result.meta[name] for name in shown if result.meta.get(name)}
     detail |= {"from": result.from_state.name, "to": result.to_state.name}
     return Outcome(
-        applied=result.applied or result.reason == _STANDS,
+        applied=result.applied or (result.reason == _STANDS and "nonce" in result.meta),
         reason=result.refusal or result.reason,
         detail=detail,
     )
