@@ -97,8 +97,9 @@ def test_what_is_protected_arrives_in_a_flood_and_while_p3_is_paused(tmp_path):
     flood = p3(EventType.LOG_WRITE, msg="flood")
     run(work())
     wanted = [str(number) for number in range(0, 60_000, 60)]
-    assert [row["msg"] for row in rows(tmp_path / "logs/audit.jsonl")] == wanted
-    assert [row["text"] for row in rows(tmp_path / "logs/notifications.jsonl")] == wanted
+    # Each exactly once; two workers share P3, so that neighbours may change places.
+    assert sorted((row["msg"] for row in rows(tmp_path / "logs/audit.jsonl")), key=int) == wanted
+    assert sorted((row["text"] for row in rows(tmp_path / "logs/notifications.jsonl")), key=int) == wanted
 
 
 def test_a_reader_in_another_process_always_finds_a_whole_state(tmp_path):

@@ -1,8 +1,9 @@
 """The event system of a live session, put together: dispatcher, journal, and the consumers of P3."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from qts.event import DispatcherFigures
     from qts.event.consumers import Metric, ReportRequest
     from qts.ops.report import BacktestResult
+    from qts.safety import SafetyStateManager
 
 EVENTS_REPORT: Final = "events"
 """Name of the report on the event system itself: levels, latencies, metrics."""
@@ -37,6 +39,7 @@ async def live_events(
     notifiers: Sequence[Notifier] | None = None,
     reports: Mapping[str, ReportMaker] = MappingProxyType({}),
     journal: bool = True,
+    safety: "SafetyStateManager | None" = None,
 ) -> AsyncIterator[LiveEvents]:
     """Run the event system of a live session while the block runs.
 
@@ -50,6 +53,8 @@ async def live_events(
         notifiers: channels to the operator beside the file; None = the terminal.
         reports: makers of further reports, by name.
         journal: whether P0 events are kept in `journal` of the home until they are handled.
+        safety: the safety state. The levels go by it at once; what the dispatcher alerts of is reported to it, and
+            while the dispatcher holds entries back the safety word does.
 
     Raises:
         UsageError: nobody handles P0, or two handlers of a level have one name.
@@ -72,12 +77,60 @@ async def live_events(
     for priority, handler in handlers:
         dispatcher.register_handler(priority, handler)
     consumers.register(dispatcher)
-    try:
+    async with AsyncExitStack() as open_:
+        open_.callback(consumers.close)
+        open_.push_async_callback(dispatcher.stop)
         await dispatcher.start()
+        if safety is not None:
+            await open_.enter_async_context(_under(safety, dispatcher, config.event.monitoring.check_interval_ms))
         yield LiveEvents(dispatcher, consumers)
+
+
+@asynccontextmanager
+async def _under(
+    safety: "SafetyStateManager", dispatcher: EventDispatcher, check_interval_ms: int
+) -> AsyncIterator[None]:
+    """Let the safety state and the dispatcher follow each other while the block runs."""
+    follow = safety.subscribe(lambda change: dispatcher.set_safety_state(change.to_state.name))
+    dispatcher.set_safety_state(safety.state.name)  # after the subscription, so that no change falls between
+    watch = _Watch(safety, dispatcher)
+    over = asyncio.Event()
+
+    async def look() -> None:
+        while not over.is_set():
+            watch.look()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), check_interval_ms / 1_000)
+
+    task = asyncio.create_task(look())
+    try:
+        yield
     finally:
-        await dispatcher.stop()
-        consumers.close()
+        over.set()
+        await task
+        watch.look()
+        follow()
+
+
+class _Watch:
+    """Reports the dispatcher's alerts to the safety state, and has the safety word hold entries while it does."""
+
+    def __init__(self, safety: "SafetyStateManager", dispatcher: EventDispatcher) -> None:
+        self._safety = safety
+        self._dispatcher = dispatcher
+        self._held: tuple[str, ...] = ()
+
+    def look(self) -> None:
+        """Look once."""
+        for alert in self._dispatcher.alerts():
+            if alert.code:
+                details = ", ".join(f"{name} {number}" for name, number in alert.numbers.items())
+                self._safety.apply_safety_result(alert.code, f"{alert.name}: {details}", "event", False)  # noqa: FBT003
+        holds = self._dispatcher.holds
+        if holds != self._held:
+            change = self._safety.set_flag if holds else self._safety.clear_flag
+            change("ENTRIES_BLOCKED", by="event dispatcher", reason=", ".join(holds))
+            self._held = holds
 
 
 def run_report(result: "BacktestResult") -> ReportMaker:
