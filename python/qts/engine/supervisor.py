@@ -300,6 +300,7 @@ class Supervisor:
     def reconfigure(self, config: "QtsConfig") -> None:
         """Go by the switches of another configuration."""
         self._config, self._switched_at = config, None
+        self.safety.reconfigure(safety_config(config))
         follow_halt(self.safety, config)
 
     def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:

@@ -60,6 +60,10 @@ class Machine:
         meta = {"code": event.code, "consecutive": self.consecutive, "operator": event.operator}
         return TransitionResult(before, target, event.kind, row.is_applied, event.refusal or row.reason, meta)
 
+    def reconfigure(self, config: SafetyConfig) -> None:
+        """Go by other numbers from the next event on."""
+        self._config = config
+
     def finish_cycle(self, *, is_clean: bool) -> None:
         """Count a cycle that has ended: towards CLEAR, the end of probation, and the reset of the fail-safe count."""
         if self.state not in _TRADING:
