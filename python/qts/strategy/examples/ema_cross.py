@@ -19,7 +19,7 @@ class EmaCrossParams(StrategyParams):
 
     fast: int = Field(12, ge=1, description="bars of the fast average")
     slow: int = Field(26, ge=2, description="bars of the slow average, more than `fast`")
-    bar: Duration = Field("1s", description="length of a bar, for example 1s or 1m")
+    bar: Duration = Field("10s", description="length of a bar, for example 1s or 1m")
     weight: Weight = Field(0.1, description="share of equity per position")
     qty: Decimal | None = Field(None, gt=0, description="fixed quantity (shares, coins) instead of `weight`")
 
