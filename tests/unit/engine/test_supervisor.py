@@ -1,0 +1,173 @@
+"""Both state machines over a run: what they are told, and what follows from it."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock
+from qts.engine.build import load_config
+from qts.engine.supervisor import RoundTrips, Supervisor
+from qts.pipeline.contracts import Cycle, CycleResult, StageError, Stance, Switches
+from qts.safety import SafetyState, SafetyStateManager
+from qts.state import FileStateStore, OperatingState, SecondWriter
+
+START_NS = 1_767_571_200 * NS_PER_S  # 2026-01-05 09:00 in Korea
+HOUR_NS = 3_600 * NS_PER_S
+NORMAL, WARNING, FAIL, LOCKDOWN = SafetyState
+
+
+def supervisor(*, equity=100_000_000, overrides=None):
+    config = load_config(None, overrides or {})
+    return Supervisor.in_memory(config, START_NS, equity=equity, in_session=lambda ts_ns: True)
+
+
+def cycle(no=1, *, decisions=(), errors=(), equity=100_000_000, cause="INTERVAL"):
+    at = Cycle(no, cause, START_NS, "2026-01-05")
+    return CycleResult(at, "executed", "", equity, 0, equity, tuple(decisions), tuple(errors), ())
+
+
+def refused(*codes, action="NONE"):
+    return SimpleNamespace(codes=codes, reason=codes[0], action=action)
+
+
+def trail(one):
+    return [json.loads(line) for line in one.safety._books.audit.lines]
+
+
+def test_an_account_begins_trusted_and_balanced():
+    one = supervisor()
+    assert (one.switches(), one.stance()) == (Switches(), Stance())
+
+
+def test_a_fault_of_a_stage_stops_strategies_and_forces_defensive():
+    one = supervisor()
+    one.on_cycle(cycle(errors=[StageError("FS020", "transform", "not finite", critical=False)]))
+    assert one.switches().distrusted
+    stance = one.stance()
+    assert (stance.may_enter, stance.may_exit, stance.may_protect) == (False, False, True)
+    assert (stance.rank, stance.new_entries, stance.exit_only) == (0, False, {"SCALP"})
+    one.on_cycle(cycle(2, errors=[StageError("FS030", "evaluate", "engine", critical=False)]))
+    assert one.safety.state is LOCKDOWN
+    assert one.stance().may_protect, "exits of ours are trusted: the book is the venue's"
+
+
+def test_a_fault_that_may_not_act_is_on_record_all_the_same():
+    one = supervisor(overrides={"failsafe_enabled": False})
+    one.on_cycle(cycle(errors=[StageError("FS020", "transform", "not finite", critical=False)]))
+    assert one.safety.state is NORMAL
+    assert [(row["kind"], row["code"], row["applied"]) for row in trail(one)][-1] == ("fail_safe_off", "FS020", False)
+
+
+def test_guardrails_count_until_warning_and_are_told_once_a_minute_after_it():
+    one = supervisor()
+    for no in range(200):
+        one.on_cycle(cycle(no, decisions=[refused("GR037")]))
+    assert one.safety.state is WARNING
+    assert sum(row["code"] == "GR037" for row in trail(one)) == 5
+    one.market.advance_to(START_NS + 61 * NS_PER_S)
+    one.on_cycle(cycle(201, decisions=[refused("GR037")]))
+    assert sum(row["code"] == "GR037" for row in trail(one)) == 6
+
+
+def test_what_does_not_count_never_makes_a_warning_and_not_approved_says_nothing_of_its_own():
+    one = supervisor()
+    for no in range(50):
+        one.on_cycle(cycle(no, decisions=[refused("GR080", "GR031")]))
+    assert one.safety.state is NORMAL
+    assert [row["code"] for row in trail(one) if row["code"].startswith("GR0")].count("GR031") == 0
+    one.on_cycle(cycle(51, decisions=[refused("GR031"), refused("size_factor"), refused("GR010", action="BUY")]))
+    assert {"GR031", "GR010"} <= {row["code"] for row in trail(one)}
+
+
+def test_losses_move_the_state_by_its_rules_hour_by_hour_though_nothing_happened_meanwhile():
+    one = supervisor()
+    one.observe(START_NS, "2026-01-05")
+    one.on_cycle(cycle(equity=85_000_000))  # 15 % below its highest
+    day_ns = START_NS + 4 * NS_PER_DAY + 23 * HOUR_NS
+    one.observe(day_ns, "2026-01-09")
+    assert one.state.current_state is OperatingState.BALANCED, "five days are not over"
+    one.observe(day_ns + 3 * HOUR_NS, "2026-01-10")
+    assert one.state.current_state is OperatingState.DEFENSIVE
+    moved = next(row for row in trail(one) if row["kind"] == "operating_state" and row["to"] == "DEFENSIVE")
+    assert moved["payload"]["market_time"].startswith("2026-01-10T00:00"), "at the hour it was due, not when we looked"
+
+
+def test_the_same_minute_is_looked_at_once():
+    one = supervisor()
+    looks = []
+    one.state.evaluate_transition = lambda *_: looks.append(one.market.now_ns())
+    for second in range(120):
+        one.observe(START_NS + second * NS_PER_S, "2026-01-05")
+    assert looks == [START_NS, START_NS + 60 * NS_PER_S]
+
+
+def fill(side, qty, amount, *, track="SCALP", instrument=0, fee=10, tax=0):
+    return SimpleNamespace(instrument=instrument, track=track, side=side, qty=qty, amount=amount, fee=fee, tax=tax)
+
+
+def test_a_round_trip_ends_flat_with_all_its_costs():
+    trips = RoundTrips()
+    assert trips.on_fill(fill("BUY", 4, 4_000)) is None
+    assert trips.on_fill(fill("BUY", 6, 6_300)) is None
+    assert trips.on_fill(fill("BUY", 1, 900, track="SWING")) is None, "another track, another trip"
+    assert trips.on_fill(fill("SELL", 3, 3_300, tax=7)) is None
+    assert trips.on_fill(fill("SELL", 7, 7_700, tax=18)) == 11_000 - 10_300 - 40 - 25
+    assert trips.on_fill(fill("SELL", 1, 1_000, track="SWING")) == 80
+    assert trips._open == {}
+
+
+def test_six_scalp_losses_in_a_row_are_seen_by_the_rules():
+    one = supervisor()
+    for _ in range(6):
+        one.on_fill(fill("BUY", 1, 1_000))
+        one.on_fill(fill("SELL", 1, 900))
+    assert one._account.metrics(vix=None, market_circuit_breaker=None).consecutive_scalp_losses == 6
+
+
+def test_a_halt_in_the_configuration_is_one_of_the_word_and_goes_with_it():
+    one = supervisor(overrides={"halt_all": True})
+    stance = one.stance()
+    assert (stance.may_enter, stance.may_exit, stance.may_protect) == (False, False, False)
+    one.reconfigure(load_config(None))
+    assert one.stance().may_protect
+
+
+def test_other_switches_and_factors_hold_from_the_next_cycle_on():
+    one = supervisor()
+    one.safety.record_anomaly("AN001")
+    assert one.stance().size_ppm == 1_000_000
+    one.reconfigure(load_config(None, {"trading_enabled": False, "warning.size_factor": "0.5"}))
+    assert (one.switches().trading_enabled, one.stance().size_ppm) == (False, 500_000)
+
+
+def test_suspension_pauses_the_pipeline_and_safe_mode_keeps_orders_back():
+    one = supervisor()
+    one.safety.set_flag("ETEDA_SUSPENDED")
+    assert one.switches().pipeline_paused
+    one.safety.clear_flag("ETEDA_SUSPENDED")
+    one.safety.set_safe_mode(is_on=True, by="kim")
+    assert (one.switches().pipeline_paused, one.switches().safe_mode) == (False, True)
+
+
+def test_codes_of_the_operating_state_reach_the_safety_state():
+    one = supervisor()
+    one.state._book.note("GR084", "an override was refused")
+    one.state._book.note("FS110", "not kept")
+    assert one.safety.state is FAIL
+    assert {"GR084", "FS110"} <= {row["code"] for row in trail(one)}
+
+
+def test_a_home_whose_operating_state_somebody_writes_is_left_as_it_was(tmp_path):
+    def opened():
+        return Supervisor.open(
+            load_config(None), tmp_path, START_NS, SystemClock(),
+            account="paper", equity=1, in_session=lambda ts_ns: True,
+        )  # fmt: skip
+
+    with FileStateStore(tmp_path / "state" / "paper"), pytest.raises(SecondWriter):
+        opened()
+    SafetyStateManager.open(tmp_path, SystemClock()).close()
+    again = opened()
+    again.close()
+    FileStateStore(tmp_path / "state" / "paper").close()
