@@ -129,7 +129,9 @@ class Home:
             desk.add("kim", Role.OPERATOR, KIM)
             desk.add("kim-officer", Role.SAFETY_OFFICER, OFFICER)
         self.clock = Clock()
-        self.safety = SafetyStateManager.open(path, self.clock, environ={}, checks=[Reconciled()])
+        self.safety = SafetyStateManager.open(
+            path, self.clock, environ={}, account_alias="paper", checks=[Reconciled()]
+        )
         self.state = State(path, self.safety)
         self.server = OperatorServer(path, OperatorPort(Engine(), Safety(self.safety), self.state), SystemClock())
 
@@ -218,14 +220,14 @@ def test_every_way_out_of_the_how_to_leads_out(home, monkeypatch, capsys, name, 
         ("FS040", ["ack", "FS043", "--operator", "kim"], KIM, "wrong_code", "'FS040'"),
         (
             "FS050",
-            ["approve", "FS050", "--phrase", "account FS040", "--operator", "kim-officer"],
+            ["approve", "FS050", "--phrase", "paper FS040", "--operator", "kim-officer"],
             OFFICER,
             "wrong_phrase",
             "typed phrase is wrong",
         ),
         (
             "FS050",
-            ["approve", "FS050", "--phrase", "account FS050", "--operator", "kim"],
+            ["approve", "FS050", "--phrase", "paper FS050", "--operator", "kim"],
             KIM,
             "role_required",
             "safety_officer",
@@ -233,7 +235,7 @@ def test_every_way_out_of_the_how_to_leads_out(home, monkeypatch, capsys, name, 
         ("FS050", ["approve", "--nonce", "n", "--operator", "kim-officer"], OFFICER, "no_request", "no such request"),
         (
             "FS050",
-            ["release", "FS050", "--phrase", "account FS050", "--operator", "kim-officer"],
+            ["release", "FS050", "--phrase", "paper FS050", "--operator", "kim-officer"],
             OFFICER,
             "kill_switch_not_engaged",
             "not engaged",

@@ -232,11 +232,15 @@ class Supervisor:
             self.market.advance_to(max(ts_ns, now_ns))
             return
         hour_ns = now_ns - now_ns % self._hour_ns + self._hour_ns
-        while hour_ns < ts_ns:  # the market was closed, or nothing happened in it; the rules look all the same
+        while hour_ns < ts_ns:  # the market was closed, or nothing happened in it: the rules look all the same
             self.market.advance_to(hour_ns)
+            self.poll()
             self._evaluate()
+            if not self.state.may_move_unprompted():
+                break  # time alone changes nothing more
             hour_ns += self._hour_ns
-        self.market.advance_to(max(ts_ns, now_ns))
+        self.market.advance_to(max(ts_ns, self.market.now_ns()))
+        self.poll()
         if session_date != self._session_date:
             if self._session_date:
                 self._account.close_session(date.fromisoformat(self._session_date))

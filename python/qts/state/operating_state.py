@@ -26,7 +26,7 @@ from qts.state.gates import Confirmations, can_transition
 from qts.state.messages import say
 from qts.state.quality import judge
 from qts.state.samples import HardSamples, RiskOnSamples
-from qts.state.transition import rules_of
+from qts.state.transition import DURATION, rules_of
 from qts.state.watch import Watch, is_flapping
 
 if TYPE_CHECKING:
@@ -137,6 +137,24 @@ class OperatingStateManager:
             if judged is None:
                 return []
             return [(rule.target, self._conditions(rule, judged)) for rule in self._rules_out()]
+
+    def may_move_unprompted(self) -> bool:
+        """Whether another evaluation of the same metrics could do anything, now or after more time in the state.
+
+        Not if no rule is met, but for its time in the state, nothing is being counted or tightened, and no override runs:
+        hours in which nothing is learnt may then be left out.
+        """
+        with self._lock:
+            core = self._book.core
+            if core.pending_target is not None or core.tight_target is not None or core.override is not None:
+                return True
+            if self._judged is None:
+                return True
+            for rule in self._rules_out():
+                met = [one.is_met for one in self._conditions(rule, self._judged) if one.name != DURATION]
+                if (all if rule.needs_all else any)(met):
+                    return True
+            return False
 
     def promotion_allowed(self, *, is_rebalancing: bool) -> bool:
         """Whether capital may be promoted: safety NORMAL, no rebalance running, no change of state within 24 h."""

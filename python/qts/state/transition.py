@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from qts.safety import SafetyState
 from qts.state.config import StateConfig
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from qts.state.contracts import TransitionMetrics
 
 _WARNING_OR_WORSE = frozenset({SafetyState.WARNING, SafetyState.FAIL, SafetyState.LOCKDOWN})
+
+
+DURATION: Final = "state_duration_days"
+"""Name of the one condition that time alone brings about."""
 
 
 class Condition(NamedTuple):
@@ -196,7 +200,7 @@ class DefensiveToBalanced(TransitionRule):
                 reason,
             ),
             _normal(safety_state, reason),
-            _at_least("state_duration_days", state_duration_days, limits.min_duration_days, reason),
+            _at_least(DURATION, state_duration_days, limits.min_duration_days, reason),
         )
 
 
@@ -217,7 +221,7 @@ class BalancedToAggressive(TransitionRule):
             _below("vix", metrics.vix, limits.vix, reason),
             _above("capital_growth_pct", metrics.capital_growth_pct, limits.capital_growth_pct, reason),
             _above("win_rate_30d", metrics.win_rate_30d, limits.win_rate_30d, reason),
-            _at_least("state_duration_days", state_duration_days, limits.min_duration_days, reason),
+            _at_least(DURATION, state_duration_days, limits.min_duration_days, reason),
         )
         if not self.config.is_safe:
             return found
