@@ -4,8 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock
+from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock, from_ns
 from qts.engine.build import load_config
 from qts.engine.supervisor import RoundTrips, Supervisor
 from qts.pipeline.contracts import Cycle, CycleResult, StageError, Stance, Switches
@@ -171,3 +173,40 @@ def test_a_home_whose_operating_state_somebody_writes_is_left_as_it_was(tmp_path
     again = opened()
     again.close()
     FileStateStore(tmp_path / "state" / "paper").close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 400), st.integers(80_000_000, 110_000_000), st.booleans()), min_size=1, max_size=12
+    ),
+    policy=st.sampled_from(["LITERAL", "SAFE"]),
+)
+def test_hours_that_are_left_out_change_nothing(steps, policy):
+    def run(*, every_hour):
+        one = supervisor(overrides={"operating_state.gates.policy": policy})
+        if every_hour:
+            one.state.may_move_unprompted = lambda: True
+        now_ns = START_NS
+        for hours, equity, is_warned in steps:
+            one.on_cycle(cycle(equity=equity))
+            if is_warned:
+                one.safety.record_anomaly("AN001")
+            now_ns += hours * HOUR_NS + 17 * NS_PER_S
+            one.observe(now_ns, from_ns(now_ns).date().isoformat())
+        return [
+            (row["from"], row["to"], row["reason"], row["payload"]["market_time"])
+            for row in trail(one)
+            if row["kind"] == "operating_state"
+        ]
+
+    assert run(every_hour=False) == run(every_hour=True)
+
+
+def test_a_gap_of_years_costs_nothing_when_nothing_can_come_of_it():
+    one = supervisor()
+    looks = []
+    evaluate = one.state.evaluate_transition
+    one.state.evaluate_transition = lambda *given: looks.append(1) or evaluate(*given)
+    one.observe(START_NS + 3_650 * NS_PER_DAY, "2036-01-03")
+    assert len(looks) < 5
