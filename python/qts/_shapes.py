@@ -192,7 +192,6 @@ class BusSettings(TypedDict, total=False):
     p0_latency_ms: tuple[int, int]
     p1_capacity: int
     p1_shards: int
-    p1_producers: int
     p1_batch: tuple[int, int]
     p2_capacity: int
     p2_batch: tuple[int, int]

@@ -113,12 +113,25 @@ impl LiveBus {
         self.put(py, &event.0, timeout_ms)
     }
 
-    /// Admit events in their order; returns the number of each result, one byte each. Nothing is admitted if one of them is none.
+    /// Admit events in their order; returns the number of each result, one byte each. Nothing is admitted if one of
+    /// them is none. What is of P1 goes in without the interpreter lock.
     #[pyo3(signature = (events, timeout_ms=0))]
     fn dispatch_many(&self, events: &Bound<'_, PyList>, timeout_ms: i64) -> PyResult<Vec<u8>> {
         let py = events.py();
         let events: Vec<Bound<'_, WireEvent>> = events.extract()?;
-        events.iter().map(|event| self.put(py, &event.get().0, timeout_ms)).collect()
+        let events: Vec<&Carried> = events.iter().map(|event| &event.get().0).collect();
+        let mut results = Vec::with_capacity(events.len());
+        for run in events.chunk_by(|one, next| one.p1().is_some() && next.p1().is_some()) {
+            if let [event] = *run {
+                results.push(self.put(py, event, timeout_ms)?);
+            } else {
+                let ticks = run.iter().filter_map(|event| event.p1()).copied();
+                py.detach(|| {
+                    lock(&self.p1).put_batch(run.len(), ticks, |result| results.push(result as u8));
+                });
+            }
+        }
+        Ok(results)
     }
 
     /// Admit ticks as records, from `bytes` or any other buffer, without the interpreter lock. Symbols have numbers

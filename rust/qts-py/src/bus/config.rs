@@ -8,9 +8,9 @@ use qts_io::threads::Cores;
 use crate::errors;
 
 /// Pairs are (warning, critical) or (size, timeout in milliseconds). `ValueError` for an unknown key or an empty queue,
-/// `TypeError` and `OverflowError` for a value of another shape.
+/// `TypeError` and `OverflowError` for a value of another shape. P1 has one producer here: all of Python shares one way in.
 pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(LiveConfig, Cores)> {
-    let (mut config, mut cores) = (LiveConfig::default(), Cores::default());
+    let (mut config, mut cores) = (LiveConfig { p1_producers: 1, ..LiveConfig::default() }, Cores::default());
     for (key, value) in settings.into_iter().flatten() {
         let key: String = key.extract()?;
         match key.as_str() {
@@ -24,7 +24,6 @@ pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Liv
         ("p0_ordinary_producers", config.p0_ordinary_producers),
         ("p1_capacity", config.p1_capacity),
         ("p1_shards", config.p1_shards),
-        ("p1_producers", config.p1_producers),
         ("p2_capacity", config.p2_capacity),
         ("p3_capacity", config.p3_capacity),
         ("workers", config.workers),
@@ -46,7 +45,6 @@ fn apply(config: &mut LiveConfig, key: &str, value: &Bound<'_, PyAny>) -> PyResu
         "p0_latency_ms" => config.p0_latency_ms = thresholds(value.extract()?),
         "p1_capacity" => config.p1_capacity = value.extract()?,
         "p1_shards" => config.p1_shards = value.extract()?,
-        "p1_producers" => config.p1_producers = value.extract()?,
         "p1_batch" => config.p1_batch = batch(value.extract()?),
         "p2_capacity" => config.p2_capacity = value.extract()?,
         "p2_batch" => config.p2_batch = batch(value.extract()?),
