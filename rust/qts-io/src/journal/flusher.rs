@@ -34,7 +34,6 @@ pub(super) fn run(shared: &Arc<Shared>) {
             } else {
                 drop(committer);
                 shared.prepare_ahead();
-                shared.touch_ahead();
             }
         } else {
             let _ = committer.prove(shared);

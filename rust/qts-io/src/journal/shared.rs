@@ -261,16 +261,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Has the system find pages for what will be appended next: an append should not have to wait for them.
-    pub(super) fn touch_ahead(&self) {
-        let turn = self.row.current();
-        let from = self.slot(turn).tail().end;
-        for (turn, from) in [(turn, from), (next(turn), 0)] {
-            // The slot is let go in between, for somebody who goes on to the next segment.
-            while self.slot(turn).segment().as_mut().is_some_and(|segment| segment.touch(from)) {}
-        }
-    }
-
     /// Makes a segment in the slot behind the current one, which is empty.
     pub(super) fn make_next(&self, rotation: &mut Rotation, ts_ns: i64) -> Result<(), JournalError> {
         let segment = self.make(rotation, ts_ns, self.config.quota_bytes)?;
