@@ -214,6 +214,9 @@ class BusSettings(TypedDict, total=False):
     p3_drain_ms: int
     p0_core: int | None
     p1_core: int | None
+    journal_segment_bytes: int
+    journal_quota_bytes: int
+    journal_keep_days: int
 
 
 class CodeRow(TypedDict):

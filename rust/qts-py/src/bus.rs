@@ -65,15 +65,16 @@ pub(crate) struct LiveBus {
 impl LiveBus {
     /// A dispatcher that has not started; `settings` are named as in the specification of the dispatcher. With a
     /// `journal` directory P0 events are written there before they are admitted, and what is not done there is handled
-    /// first after the start.
+    /// first after the start. What is done may go: when it is old enough, or its room is needed.
     #[new]
     #[pyo3(signature = (settings=None, journal=None))]
     fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>, journal: Option<PathBuf>) -> PyResult<Self> {
-        let (config, cores) = config::live_config(settings)?;
+        let config::Settings { live: config, cores, journal: limits } = config::settings(settings)?;
         let (log, replay) = match journal {
             None => (None, Vec::new()),
             Some(path) => {
-                let (journal, recovery) = py.detach(|| journal::open(&path, true)).map_err(journal::error)?;
+                let (journal, recovery) =
+                    py.detach(|| journal::open(&path, limits)).map_err(journal::error)?;
                 (Some(P0Log::new(Arc::new(journal))), events_to_replay(&recovery.unfinished))
             }
         };

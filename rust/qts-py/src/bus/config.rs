@@ -3,19 +3,33 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qts_core::dispatch::live::{Batch, LiveConfig, Thresholds};
+use qts_io::journal::JournalConfig;
 use qts_io::threads::Cores;
 
 use crate::errors;
 
+/// What a dispatcher of Python is made of.
+pub(super) struct Settings {
+    pub(super) live: LiveConfig,
+    pub(super) cores: Cores,
+    pub(super) journal: JournalConfig,
+}
+
 /// Pairs are (warning, critical) or (size, timeout in milliseconds). `ValueError` for an unknown key or an empty queue,
-/// `TypeError` and `OverflowError` for a value of another shape. P1 has one producer here: all of Python shares one way in.
-pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(LiveConfig, Cores)> {
-    let (mut config, mut cores) = (LiveConfig { p1_producers: 1, ..LiveConfig::default() }, Cores::default());
+/// `TypeError` and `OverflowError` for a value of another shape. P1 has one producer here: all of Python shares one
+/// way in. Of the journal only the dispatcher needs anything, and what it needs are the events that are not done.
+pub(super) fn settings(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
+    let mut config = LiveConfig { p1_producers: 1, ..LiveConfig::default() };
+    let mut cores = Cores::default();
+    let mut journal = JournalConfig { keep_from: u64::MAX, ..JournalConfig::default() };
     for (key, value) in settings.into_iter().flatten() {
         let key: String = key.extract()?;
         match key.as_str() {
             "p0_core" => cores.p0 = value.extract()?,
             "p1_core" => cores.p1 = value.extract()?,
+            "journal_segment_bytes" => journal.segment_bytes = value.extract()?,
+            "journal_quota_bytes" => journal.quota_bytes = value.extract()?,
+            "journal_keep_days" => journal.keep_days = value.extract()?,
             _ => apply(&mut config, &key, &value)?,
         }
     }
@@ -30,7 +44,7 @@ pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Liv
     ];
     match sizes.into_iter().find(|(_, size)| *size == 0) {
         Some((name, _)) => Err(errors::value(format!("{name} is 0; expected at least 1"))),
-        None => Ok((config, cores)),
+        None => Ok(Settings { live: config, cores, journal }),
     }
 }
 
