@@ -144,6 +144,7 @@ class BusCounters(QueueCounters):
     python_sampled_out: int
     python_refused: int
     python_expired: int
+    python_spilled: int
     signals_discarded: int
     python_signals_discarded: int
 

@@ -345,8 +345,10 @@ class EventDispatcher:
     def alerts(self) -> tuple[EventAlert, ...]:
         """Take the alerts since the last call: those of the native side, oldest first, then those of Python's handlers.
 
-        "handler_slow" is one row for each handler, with how often and the longest time ("latency_ns"); "p3_stuck" is a
-        handler of P3 that was left behind; "python_silent" one of P0 or P1 that has not come back for a second.
+        "p3_protected_lost" tells how many protected events of P3 found neither room nor a journal, at the 1st, 2nd, 4th
+        and so on. "handler_slow" is one row for each handler, with how often and the longest time ("latency_ns");
+        "p3_stuck" is a handler of P3 that was left behind; "python_silent" one of P0 or P1 that has not come back for a
+        second.
         """
         alerts = [EventAlert(name, _code(name, numbers), numbers) for name, numbers in self._bus.alerts()]
         dead = self._levels[EventPriority.P0_CRITICAL].dead

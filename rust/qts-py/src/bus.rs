@@ -26,7 +26,7 @@ use qts_io::threads::Threads;
 
 use crate::carried::{self, Carried, OutRow, WireEvent};
 use crate::{errors, journal};
-use host::{AlertRow, Alerts, Host};
+use host::{AlertRow, Alerts, Host, Keeper};
 use outbox::{Batch, Outbox, Outboxes, RoomMaker, Terms};
 
 /// What can be released.
@@ -80,7 +80,8 @@ impl LiveBus {
         };
         let hears_p0 = Arc::<AtomicBool>::default();
         let alerts = Arc::<Alerts>::default();
-        let outboxes = Arc::new(Outboxes::new(&config, &alerts)?);
+        let keeper = Arc::new(Keeper::new(log.clone(), &alerts));
+        let outboxes = Arc::new(Outboxes::new(&config, &alerts, &keeper)?);
         let p0_capacity = config.p0_capacity;
         let threads = Arc::new(Threads::new(cores));
         let host = Host {
@@ -88,6 +89,7 @@ impl LiveBus {
             outboxes: Arc::clone(&outboxes),
             threads: Arc::clone(&threads),
             log: log.clone(),
+            keeper,
             hears_p0: Arc::clone(&hears_p0),
         };
         let dispatcher = LiveDispatcher::new(config, Box::new(host));
@@ -195,10 +197,14 @@ impl LiveBus {
         })
     }
 
-    /// End the journal, after the stop: what it holds is durable then.
+    /// End the journal, after the stop: what it holds is durable then, protected events of P3 that Python has not taken
+    /// among it.
     fn close_journal(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(log) = &self.log else { return Ok(()) };
-        py.detach(|| log.close()).map_err(journal::error)
+        py.detach(|| {
+            self.outboxes.of(EventPriority::P3Low).keep_rest();
+            self.log.as_ref().map_or(Ok(()), P0Log::close)
+        })
+        .map_err(journal::error)
     }
 
     /// Whether P0 events are written to a journal.
@@ -286,6 +292,7 @@ impl LiveBus {
                 ("python_sampled_out", losses.sampled_out),
                 ("python_refused", losses.refused),
                 ("python_expired", losses.expired),
+                ("python_spilled", losses.spilled),
             ];
             numbers(py, &fields)
         })
