@@ -99,7 +99,7 @@ fn ring_buffer_batches(events: u64) -> Duration {
                     event.envelope.seq = first + at;
                     event
                 });
-                producer.put_batch(numbered, |result| assert_eq!(result, PutResult::Accepted));
+                producer.put_batch(numbered, |_| {}, |result| assert_eq!(result, PutResult::Accepted));
                 number += free;
             }
         });

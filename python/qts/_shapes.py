@@ -144,6 +144,7 @@ class BusCounters(QueueCounters):
     python_sampled_out: int
     python_refused: int
     python_expired: int
+    python_spilled: int
     signals_discarded: int
     python_signals_discarded: int
 
@@ -192,7 +193,6 @@ class BusSettings(TypedDict, total=False):
     p0_latency_ms: tuple[int, int]
     p1_capacity: int
     p1_shards: int
-    p1_producers: int
     p1_batch: tuple[int, int]
     p2_capacity: int
     p2_batch: tuple[int, int]
@@ -215,6 +215,9 @@ class BusSettings(TypedDict, total=False):
     p3_drain_ms: int
     p0_core: int | None
     p1_core: int | None
+    journal_segment_bytes: int
+    journal_quota_bytes: int
+    journal_keep_days: int
 
 
 class CodeRow(TypedDict):

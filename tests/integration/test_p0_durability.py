@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from qts.event import CallbackHandler, EventConfig, EventDispatcher, EventPriority, EventType, create_event
+from qts.event import (
+    CallbackHandler,
+    EventConfig,
+    EventDispatcher,
+    EventPriority,
+    EventType,
+    JournalLimits,
+    create_event,
+)
 
 CHILD = """
 import asyncio, sys
@@ -67,8 +75,8 @@ def fill(number: int):
     return create_event(EventType.FILL_CONFIRMED, "BROKER_KIS", payload)
 
 
-def dispatcher_for(directory: Path, handler) -> EventDispatcher:
-    dispatcher = EventDispatcher(EventConfig.from_settings(), journal=directory / "journal")
+def dispatcher_for(directory: Path, handler, limits: JournalLimits | None = None) -> EventDispatcher:
+    dispatcher = EventDispatcher(EventConfig.from_settings(), journal=directory / "journal", limits=limits)
     dispatcher.register_handler(EventPriority.P0_CRITICAL, CallbackHandler(handler, name="effects"))
     return dispatcher
 
@@ -78,6 +86,11 @@ async def drained(directory: Path, handler) -> None:
     await dispatcher.start()
     report = await dispatcher.stop()
     assert (report.p0_left, report.stuck_threads) == (0, 0)
+
+
+def verified(directory: Path):
+    verify = [sys.executable, "-m", "qts.cli", "journal", "verify", str(directory / "journal"), "--json"]
+    return json.loads(subprocess.run(verify, capture_output=True, text=True, check=True).stdout)
 
 
 def test_what_a_killed_process_had_admitted_is_handled_once_by_the_next(tmp_path):
@@ -96,9 +109,7 @@ def test_what_a_killed_process_had_admitted_is_handled_once_by_the_next(tmp_path
     applied = effects.read()
     assert len(applied) == len(set(applied)), "a fill had its effect twice"
     assert admitted <= set(applied), "a fill that was admitted was lost"
-    verify = [sys.executable, "-m", "qts.cli", "journal", "verify", str(tmp_path / "journal"), "--json"]
-    report = json.loads(subprocess.run(verify, capture_output=True, text=True, check=True).stdout)
-    assert report["records"] >= 2 * len(applied)
+    assert verified(tmp_path)["records"] >= 2 * len(applied)
 
 
 def test_a_handler_that_has_not_come_back_gets_its_event_again(tmp_path):
@@ -128,6 +139,57 @@ asyncio.run(main())
     asyncio.run(drained(tmp_path, lambda event: seen.append(event.payload["exec_id"])))
     asyncio.run(drained(tmp_path, lambda event: seen.append(event.payload["exec_id"])))
     assert seen == ["7"], "once, and not again after it was handled"
+
+
+LONG_USE = 4_000
+QUOTA_BYTES = 512 << 10
+
+
+def test_long_use_keeps_the_journal_below_its_quota_and_what_is_unfinished_comes_again(tmp_path):
+    command = f"""
+import asyncio, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_p0_durability import JournalLimits, dispatcher_for, fill
+
+done = 0
+
+async def handle(event):
+    global done
+    if int(event.payload["exec_id"]) >= {LONG_USE}:
+        await asyncio.Event().wait()
+    if int(event.payload["exec_id"]) % 500 == 17:
+        raise RuntimeError("a dead letter")
+    done += 1
+
+async def main():
+    limits = JournalLimits(segment_bytes=64 << 10, quota_bytes={QUOTA_BYTES})
+    dispatcher = dispatcher_for(Path({str(tmp_path)!r}), handle, limits)
+    await dispatcher.start()
+    for number in range({LONG_USE} + 2):
+        assert await dispatcher.dispatch(fill(number))
+        while number - done > 50:
+            await asyncio.sleep(0)
+    assert dispatcher.figures().journal_failures == 0
+    assert len(dispatcher.dead_letters()) == {LONG_USE} // 500
+    sys.stdout.write("all in\\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "all in\n"
+        used = sum(path.stat().st_size for path in (tmp_path / "journal").glob("*.qtsj"))
+        child.kill()
+    assert used <= QUOTA_BYTES
+    report = verified(tmp_path)
+    assert report["retired_segments"] >= 5
+    assert report["first_seq"] > LONG_USE, "most of what was written is gone"
+    seen: list[int] = []
+    asyncio.run(drained(tmp_path, lambda event: seen.append(int(event.payload["exec_id"]))))
+    assert seen[-2:] == [LONG_USE, LONG_USE + 1]
+    assert len(seen) <= 52, "besides those at most what was still on its way"
 
 
 def test_one_process_at_a_time_writes_a_journal(tmp_path):

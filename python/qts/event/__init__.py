@@ -1,6 +1,6 @@
 """Events: the closed set of 23 types, their queues, and the dispatcher of a live session."""
 
-from qts.event.config import BackpressureThreshold, EventConfig, QueueAlert, QueueConfig
+from qts.event.config import BackpressureThreshold, EventConfig, JournalLimits, QueueAlert, QueueConfig
 from qts.event.contracts import (
     EVENT_PRIORITY_MAP,
     SAFETY_TO_DEGRADATION,
@@ -41,6 +41,7 @@ __all__ = [
     "EventQueue",
     "EventType",
     "HandlerError",
+    "JournalLimits",
     "LevelFigures",
     "LoggingHandler",
     "OverflowPolicy",

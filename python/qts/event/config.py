@@ -70,6 +70,22 @@ class LiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalLimits:
+    """The room of the dispatcher's journal.
+
+    Args:
+        segment_bytes: size of a segment, a multiple of 4,096; whole segments are retired.
+        quota_bytes: most that all segments together take up. Before it is reached, segments go in which everything is
+            done, however young; if none may, P0 is handled without the journal and entries are blocked (FS063).
+        keep_days: days that a segment is kept otherwise, though everything in it is done.
+    """
+
+    segment_bytes: int = 64 << 20
+    quota_bytes: int = 2 << 30
+    keep_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
 class EventConfig:
     """Queues, alerts and back-pressure by level."""
 

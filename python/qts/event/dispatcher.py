@@ -10,7 +10,7 @@ from qts._core import EngineError, LiveBus
 from qts._shapes import BusSettings, EventRowOut
 from qts.clock import SystemClock
 from qts.codes import UsageError
-from qts.event.config import EventConfig
+from qts.event.config import EventConfig, JournalLimits
 from qts.event.contracts import Event
 from qts.event.errors import EventError
 from qts.event.handlers import EventHandler
@@ -103,14 +103,23 @@ class EventDispatcher:
         journal: directory of the journal. P0 events are written there before they are admitted; those whose handlers
             have not come back when the process ends are handled first after the next start, so handlers must be
             idempotent. One process at a time. None = no journal.
+        limits: the room of the journal. Segments in which every event is handled or a dead letter are retired by
+            themselves: when they are old enough, whenever a new one is made, and before the quota is reached.
 
     Raises:
-        ValueError: a queue without room, or a journal that another process writes.
+        ValueError: a queue without room, a journal that another process writes, or limits that no journal can have.
         OSError: the journal cannot be read or written.
     """
 
-    def __init__(self, config: EventConfig, *, journal: Path | None = None) -> None:
-        self._bus = LiveBus(bus_settings(config), journal)
+    def __init__(
+        self, config: EventConfig, *, journal: Path | None = None, limits: JournalLimits | None = None
+    ) -> None:
+        settings = bus_settings(config)
+        room = JournalLimits() if limits is None else limits
+        settings["journal_segment_bytes"] = room.segment_bytes
+        settings["journal_quota_bytes"] = room.quota_bytes
+        settings["journal_keep_days"] = room.keep_days
+        self._bus = LiveBus(settings, journal)
         self._config = config
         batches = {priority: config.queues[priority].batch_size for priority in EventPriority}
         batches[EventPriority.P0_CRITICAL] = P0_BATCH
@@ -336,8 +345,10 @@ class EventDispatcher:
     def alerts(self) -> tuple[EventAlert, ...]:
         """Take the alerts since the last call: those of the native side, oldest first, then those of Python's handlers.
 
-        "handler_slow" is one row for each handler, with how often and the longest time ("latency_ns"); "p3_stuck" is a
-        handler of P3 that was left behind; "python_silent" one of P0 or P1 that has not come back for a second.
+        "p3_protected_lost" tells how many protected events of P3 found neither room nor a journal, at the 1st, 2nd, 4th
+        and so on. "handler_slow" is one row for each handler, with how often and the longest time ("latency_ns");
+        "p3_stuck" is a handler of P3 that was left behind; "python_silent" one of P0 or P1 that has not come back for a
+        second.
         """
         alerts = [EventAlert(name, _code(name, numbers), numbers) for name, numbers in self._bus.alerts()]
         dead = self._levels[EventPriority.P0_CRITICAL].dead

@@ -117,7 +117,7 @@ class DispatcherFigures(NamedTuple):
         holds: codes for which entries are blocked now.
         isolation_violations: windows in which more than one event in a hundred was slower than its level allows, of P0
             and of P1.
-        journal_failures: P0 events and marks that the journal did not take.
+        journal_failures: P0 events, marks and protected P3 events that the journal did not take.
         scheduling: how the native threads of P0 and of P1 run: "real-time", "high" or "normal".
     """
 

@@ -306,6 +306,27 @@ impl Source {
         Self::Notifier,
         Self::Monitor,
     ];
+
+    /// Name on the wire and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BrokerKis => "BROKER_KIS",
+            Self::BrokerKiwoom => "BROKER_KIWOOM",
+            Self::MarketData => "MARKET_DATA",
+            Self::System => "SYSTEM",
+            Self::Safety => "SAFETY",
+            Self::MicroRiskLoop => "MICRO_RISK_LOOP",
+            Self::EtedaScheduler => "ETEDA_SCHEDULER",
+            Self::Eteda => "ETEDA",
+            Self::CalcEngine => "CALC_ENGINE",
+            Self::Strategy => "STRATEGY",
+            Self::UiEngine => "UI_ENGINE",
+            Self::Logger => "LOGGER",
+            Self::Reporter => "REPORTER",
+            Self::Notifier => "NOTIFIER",
+            Self::Monitor => "MONITOR",
+        }
+    }
 }
 
 /// Dense order number of one engine, from 1.

@@ -111,3 +111,7 @@ pub(crate) fn wait_timeout<'a, T>(
 ) -> MutexGuard<'a, T> {
     woken.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
+
+#[cfg(test)]
+#[cfg(loom)]
+mod models;

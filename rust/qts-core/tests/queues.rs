@@ -64,6 +64,9 @@ fn checked_tick(producer: u32, number: i64) -> P1Event {
     })
 }
 
+/// How many each producer puts at once, by turns.
+const BATCHES: [i64; 3] = [1, 7, 150];
+
 #[test]
 fn a_ring_accounts_for_every_event_of_every_producer() {
     const PRODUCERS: u32 = 3;
@@ -103,10 +106,18 @@ fn a_ring_accounts_for_every_event_of_every_producer() {
                 let start = &start;
                 scope.spawn(move || {
                     start.wait();
-                    for number in 0..each {
-                        let mut event = checked_tick(id, number);
-                        event.envelope.seq = producer.next_seq();
-                        assert_ne!(producer.put(&event), PutResult::Closed);
+                    let (mut next, mut sizes) = (0, BATCHES.into_iter().cycle());
+                    while next < each {
+                        let end = each.min(next + sizes.next().unwrap());
+                        let mut seqs = producer.next_seqs(u64::try_from(end - next).unwrap())..;
+                        let number = |event: &mut P1Event| event.envelope.seq = seqs.next().unwrap();
+                        let (ticks, mut told) = ((next..end).map(|number| checked_tick(id, number)), 0);
+                        producer.put_batch(ticks, number, |result| {
+                            assert_ne!(result, PutResult::Closed);
+                            told += 1;
+                        });
+                        assert_eq!(told, end - next);
+                        next = end;
                     }
                 })
             })
@@ -128,6 +139,55 @@ fn a_ring_accounts_for_every_event_of_every_producer() {
     );
     assert_eq!(counters.admitted + counters.refused, total, "every put came in or was counted as given up");
     assert!(ring.is_empty());
+}
+
+#[test]
+fn a_producer_alone_displaces_whole_stretches_and_counts_them() {
+    let total = puts() / 4;
+    let ring: RingBuffer<P1Event> = RingBuffer::new(100, 2, 1);
+    let mut producer = ring.producer().unwrap();
+    let done = AtomicBool::new(false);
+    let (displaced, handled) = thread::scope(|scope| {
+        let consumers: Vec<_> = std::iter::from_fn(|| ring.consumer())
+            .map(|mut consumer| {
+                let done = &done;
+                scope.spawn(move || {
+                    let (mut last, mut handled) = (-1, 0_u64);
+                    loop {
+                        while let Some(event) = consumer.pop() {
+                            let (shard, number) = (event.payload.instrument.0, event.payload.ts_recv_ns);
+                            assert_eq!(event.payload, checked_tick(shard, number).payload, "torn");
+                            assert!(number > last, "{number} after {last}");
+                            (last, handled) = (number, handled + 1);
+                        }
+                        let is_last = done.load(Ordering::SeqCst);
+                        if !consumer.wait(Duration::from_secs(60)) && is_last {
+                            return handled;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let total = i64::try_from(total).unwrap();
+        let ticks = (0..total).map(|number| checked_tick(u32::try_from(number % 3).unwrap(), number));
+        let mut displaced = 0_u64;
+        producer.put_batch(
+            ticks,
+            |_| {},
+            |result| match result {
+                PutResult::AcceptedDroppedOldest => displaced += 1,
+                PutResult::Accepted | PutResult::RefusedFull => {}
+                other => unreachable!("{other:?}"),
+            },
+        );
+        done.store(true, Ordering::SeqCst);
+        ring.close();
+        (displaced, consumers.into_iter().map(|one| one.join().unwrap()).sum::<u64>())
+    });
+    let counters = ring.counters();
+    assert_eq!((counters.handled, counters.dropped), (handled, displaced), "as each event was told");
+    assert_eq!(counters.handled + counters.dropped + counters.refused, total);
+    assert!(displaced > 0, "a full ring is what this is about");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! a commit and one `fdatasync`; [`Journal::wait_durable`] waits for that, and only then does the record outlive a
 //! crash of the machine. [`Journal::open`] repairs what a crash can leave behind and refuses damage (FS125).
 //!
-//! Segments that nobody needs any more are retired: by [`Journal::retire`] when they are old enough, and on its own
-//! when the quota would be reached. [`Journal::keep_from`] says what nobody needs; until then everything is kept.
+//! Segments that nobody needs any more are retired: whenever a new one has been made those that are old enough, and of
+//! any age when the quota would be reached. [`Journal::keep_from`] says what nobody needs; until then everything is kept.
 //!
 //! What the bytes mean stands in [`qts_core::journal`].
 

@@ -26,7 +26,7 @@ use qts_io::threads::Threads;
 
 use crate::carried::{self, Carried, OutRow, WireEvent};
 use crate::{errors, journal};
-use host::{AlertRow, Alerts, Host};
+use host::{AlertRow, Alerts, Host, Keeper};
 use outbox::{Batch, Outbox, Outboxes, RoomMaker, Terms};
 
 /// What can be released.
@@ -65,21 +65,23 @@ pub(crate) struct LiveBus {
 impl LiveBus {
     /// A dispatcher that has not started; `settings` are named as in the specification of the dispatcher. With a
     /// `journal` directory P0 events are written there before they are admitted, and what is not done there is handled
-    /// first after the start.
+    /// first after the start. What is done may go: when it is old enough, or its room is needed.
     #[new]
     #[pyo3(signature = (settings=None, journal=None))]
     fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>, journal: Option<PathBuf>) -> PyResult<Self> {
-        let (config, cores) = config::live_config(settings)?;
+        let config::Settings { live: config, cores, journal: limits } = config::settings(settings)?;
         let (log, replay) = match journal {
             None => (None, Vec::new()),
             Some(path) => {
-                let (journal, recovery) = py.detach(|| journal::open(&path, true)).map_err(journal::error)?;
+                let (journal, recovery) =
+                    py.detach(|| journal::open(&path, limits)).map_err(journal::error)?;
                 (Some(P0Log::new(Arc::new(journal))), events_to_replay(&recovery.unfinished))
             }
         };
         let hears_p0 = Arc::<AtomicBool>::default();
         let alerts = Arc::<Alerts>::default();
-        let outboxes = Arc::new(Outboxes::new(&config, &alerts)?);
+        let keeper = Arc::new(Keeper::new(log.clone(), &alerts));
+        let outboxes = Arc::new(Outboxes::new(&config, &alerts, &keeper)?);
         let p0_capacity = config.p0_capacity;
         let threads = Arc::new(Threads::new(cores));
         let host = Host {
@@ -87,6 +89,7 @@ impl LiveBus {
             outboxes: Arc::clone(&outboxes),
             threads: Arc::clone(&threads),
             log: log.clone(),
+            keeper,
             hears_p0: Arc::clone(&hears_p0),
         };
         let dispatcher = LiveDispatcher::new(config, Box::new(host));
@@ -113,12 +116,25 @@ impl LiveBus {
         self.put(py, &event.0, timeout_ms)
     }
 
-    /// Admit events in their order; returns the number of each result, one byte each. Nothing is admitted if one of them is none.
+    /// Admit events in their order; returns the number of each result, one byte each. Nothing is admitted if one of
+    /// them is none. What is of P1 goes in without the interpreter lock.
     #[pyo3(signature = (events, timeout_ms=0))]
     fn dispatch_many(&self, events: &Bound<'_, PyList>, timeout_ms: i64) -> PyResult<Vec<u8>> {
         let py = events.py();
         let events: Vec<Bound<'_, WireEvent>> = events.extract()?;
-        events.iter().map(|event| self.put(py, &event.get().0, timeout_ms)).collect()
+        let events: Vec<&Carried> = events.iter().map(|event| &event.get().0).collect();
+        let mut results = Vec::with_capacity(events.len());
+        for run in events.chunk_by(|one, next| one.p1().is_some() && next.p1().is_some()) {
+            if let [event] = *run {
+                results.push(self.put(py, event, timeout_ms)?);
+            } else {
+                let ticks = run.iter().filter_map(|event| event.p1()).copied();
+                py.detach(|| {
+                    lock(&self.p1).put_batch(run.len(), ticks, |result| results.push(result as u8));
+                });
+            }
+        }
+        Ok(results)
     }
 
     /// Admit ticks as records, from `bytes` or any other buffer, without the interpreter lock. Symbols have numbers
@@ -181,10 +197,14 @@ impl LiveBus {
         })
     }
 
-    /// End the journal, after the stop: what it holds is durable then.
+    /// End the journal, after the stop: what it holds is durable then, protected events of P3 that Python has not taken
+    /// among it.
     fn close_journal(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(log) = &self.log else { return Ok(()) };
-        py.detach(|| log.close()).map_err(journal::error)
+        py.detach(|| {
+            self.outboxes.of(EventPriority::P3Low).keep_rest();
+            self.log.as_ref().map_or(Ok(()), P0Log::close)
+        })
+        .map_err(journal::error)
     }
 
     /// Whether P0 events are written to a journal.
@@ -272,6 +292,7 @@ impl LiveBus {
                 ("python_sampled_out", losses.sampled_out),
                 ("python_refused", losses.refused),
                 ("python_expired", losses.expired),
+                ("python_spilled", losses.spilled),
             ];
             numbers(py, &fields)
         })

@@ -29,6 +29,16 @@ pub(crate) enum Carried {
     Heap(HeapEvent),
 }
 
+impl Carried {
+    /// The event, if it is of P1.
+    pub(crate) fn p1(&self) -> Option<&SlotEvent> {
+        match self {
+            Self::Slot(EventPriority::P1High, event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
 /// The type of that number.
 pub(crate) fn kind(number: u8) -> PyResult<EventType> {
     EventType::ALL.get(usize::from(number)).copied().ok_or_else(|| {

@@ -179,8 +179,7 @@ impl JournalWriter {
     #[pyo3(signature = (path, *, sync = true, keep_from = 0, keep_days = 30))]
     fn new(py: Python<'_>, path: PathBuf, sync: bool, keep_from: u64, keep_days: u32) -> PyResult<Self> {
         let config = JournalConfig { sync, keep_from, keep_days, ..JournalConfig::default() };
-        let (journal, recovery) =
-            py.detach(|| Journal::open(&path, config, Box::new(utc_ns))).map_err(error)?;
+        let (journal, recovery) = py.detach(|| open(&path, config)).map_err(error)?;
         let unfinished = recovery.unfinished.into_iter();
         let unfinished = unfinished
             .map(|found| (found.meta.seq, found.meta.ts_ns, found.meta.version, found.payload.into()));
@@ -256,8 +255,8 @@ impl JournalWriter {
 }
 
 /// Opens the journal in a directory, with the time of this machine.
-pub(crate) fn open(path: &Path, sync: bool) -> Result<(Journal, Recovery), JournalError> {
-    Journal::open(path, JournalConfig { sync, ..JournalConfig::default() }, Box::new(utc_ns))
+pub(crate) fn open(path: &Path, config: JournalConfig) -> Result<(Journal, Recovery), JournalError> {
+    Journal::open(path, config, Box::new(utc_ns))
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the journal's clock port")]

@@ -706,6 +706,23 @@ def test_a_batch_with_one_event_at_fault_admits_none():
     assert bus.depths()[0] == (0, 0)
 
 
+def test_a_batch_goes_to_its_levels_in_order():
+    bus = _core.LiveBus({"p1_capacity": 100, "p1_shards": 1})
+    bus.subscribe(0)
+    bus.subscribe(1)
+    bus.start()
+    bus.set_slot(2, DegradationLevel.CRITICAL_ONLY.severity)  # P1 stays where it is
+    ticks = [event(EventType.PRICE_TICK, price=1_000 + number, bid=1_000, ask=2_000) for number in range(250)]
+    mixed = [*ticks[:30], fill(1), ticks[30], fill(2), *ticks[31:], event(EventType.METRIC_RECORD)]
+    results = list(bus.dispatch_many([to_wire(one) for one in mixed]))
+    kept, displaced = PutResult.ACCEPTED, PutResult.ACCEPTED_DROPPED_OLDEST
+    assert results == [kept] * 102 + [displaced] * 150 + [kept]
+    assert bus.counters()[1]["dropped"] == 150
+    assert bus.depths()[1] == (100, 0)
+    bus.stop()
+    assert bus.dispatch_many([to_wire(one) for one in ticks[:2]]) == bytes([PutResult.CLOSED] * 2)
+
+
 def test_times_of_admission_are_those_of_the_python_clock():
     bus, clock = _core.LiveBus(), SystemClock()
     bus.subscribe(0)

@@ -16,6 +16,7 @@ from qts.event import (
     EventDispatcher,
     EventPriority,
     EventType,
+    JournalLimits,
     PutResult,
 )
 
@@ -48,10 +49,10 @@ class Gate:
         assert await asyncio.to_thread(self.entered.wait, WAIT_S)
 
 
-def dispatcher(p0, p2=None, *, journal=None, **live):
+def dispatcher(p0, p2=None, *, journal=None, limits=None, **live):
     config = EventConfig.from_settings()
     config = replace(config, check_interval_ms=10, live=replace(config.live, **live))
-    bus = EventDispatcher(config, journal=journal)
+    bus = EventDispatcher(config, journal=journal, limits=limits)
     bus.register_handler(P0, CallbackHandler(p0, "p0"))
     if p2 is not None:
         bus.register_handler(P2, CallbackHandler(p2, "p2"))
@@ -144,6 +145,57 @@ def test_a_mark_that_the_journal_does_not_take_blocks_entries(tmp_path):
         await bus.stop()
 
     run(work())
+
+
+def test_a_journal_that_comes_near_its_quota_is_told_before_it_blocks_entries(tmp_path):
+    """GR103 at four fifths, while all is well; FS063 where nothing may go because nothing is done."""
+    limits = JournalLimits(segment_bytes=16 << 10, quota_bytes=160 << 10)
+
+    async def work():
+        gate, number = Gate(), 0
+        gate.open.set()
+        bus = dispatcher(gate, journal=tmp_path, limits=limits)
+        alerts = Alerts(bus)
+        await bus.start()
+        while not alerts.of("journal_quota"):
+            assert await bus.dispatch(fill(number))
+            number += 1
+        (alert,) = alerts.of("journal_quota")
+        assert (alert.code, alert.effect) == ("GR103", "NOTE")
+        assert alert.numbers["quota"] == limits.quota_bytes
+        assert 0.8 * limits.quota_bytes <= alert.numbers["used"] <= limits.quota_bytes
+        await until(lambda: len(gate.handled) == number)
+        assert (bus.holds, bus.figures().journal_failures) == ((), 0)
+        gate.open.clear()
+        while not bus.holds:
+            assert await bus.dispatch(fill(number))
+            number += 1
+        assert bus.holds == ("FS063",)
+        (alert,) = await alerts.wait("journal_failed")
+        assert alert.code == "FS063"
+        gate.open.set()
+        await until(lambda: len(gate.handled) == number)
+        await bus.stop()
+
+    async def again():
+        gate = Gate()
+        gate.open.set()
+        bus = dispatcher(gate, journal=tmp_path, limits=limits)
+        await bus.start()
+        for number in range(1_000):
+            assert await bus.dispatch(fill(number))
+            await until(lambda number=number: len(gate.handled) >= number)
+        await bus.stop()
+        assert (bus.holds, bus.figures().journal_failures, bus.errors) == ((), 0, ()), "what is done makes room"
+        assert sum(path.stat().st_size for path in tmp_path.glob("*.qtsj")) <= limits.quota_bytes
+
+    run(work())
+    run(again())
+
+
+def test_limits_that_no_journal_can_have_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="segment_bytes"):
+        dispatcher(Gate(), journal=tmp_path, limits=JournalLimits(segment_bytes=1_000))
 
 
 def test_a_full_p0_blocks_entries_at_once_and_until_it_has_had_room():

@@ -14,7 +14,7 @@ pub const RECORD_HEADER: usize = 32;
 /// Bytes in front of the first record.
 pub const SEGMENT_HEADER: usize = 64;
 /// Longest payload.
-pub const MAX_PAYLOAD: usize = 64 * 1024;
+pub const MAX_PAYLOAD: usize = 68 * 1024;
 /// Bytes of a [`RecordKind::Commit`] record.
 pub const COMMIT_BYTES: usize = RECORD_HEADER + COMMIT_PAYLOAD;
 const COMMIT_PAYLOAD: usize = 40;

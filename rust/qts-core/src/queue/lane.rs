@@ -245,14 +245,12 @@ impl<W: SlotWords> Lane<W> {
 
     /// The oldest entry's place, first word and sequence number, None if there is none. It may be gone already.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "below the number of slots")]
     fn oldest(&self) -> Option<(u64, Head, u64)> {
         let head = self.head.load(Ordering::Acquire);
         if head == self.tail.load(Ordering::Acquire) {
             return None;
         }
-        let at = head.checked_rem(self.slots.len() as u64)? as usize;
-        let (first, seq) = W::peek(self.slots.get(at)?);
+        let (first, seq) = W::peek(self.at(head)?);
         Some((head, first, seq))
     }
 
@@ -260,6 +258,28 @@ impl<W: SlotWords> Lane<W> {
     pub(crate) fn drop_oldest(&self) -> Result<Option<Head>, Contended> {
         let Some((head, first, _)) = self.oldest() else { return Ok(None) };
         self.claim(head).map(|()| Some(first)).map_err(|_| Contended)
+    }
+
+    /// Takes up to `most` of the oldest entries without their data, showing the first word of each; returns how many.
+    /// Only the lane's producer may call this.
+    pub(crate) fn drop_oldest_own(&self, most: usize, mut each: impl FnMut(Head)) -> usize {
+        let tail = self.tail.load(Ordering::Relaxed);
+        let mut head = self.head.load(Ordering::Acquire);
+        let taken = loop {
+            let count = tail.wrapping_sub(head).min(most as u64);
+            let end = head.wrapping_add(count);
+            match self.head.compare_exchange(head, end, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break head..end,
+                Err(moved) => head = moved, // others take only what is there: this ends
+            }
+        };
+        // Nobody writes there before the producer does, which is busy here.
+        taken.map(|position| each(self.at(position).map_or(Head(0), |slot| W::peek(slot).0))).count()
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of slots")]
+    fn at(&self, position: u64) -> Option<&W::Cells> {
+        self.slots.get(position.checked_rem(self.slots.len() as u64)? as usize)
     }
 
     /// Moves the head past the entry at `head`; Err with the place where it is if somebody else has.

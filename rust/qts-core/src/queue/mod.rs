@@ -33,7 +33,7 @@ pub struct QueueCounters {
     pub sampled_out: u64,
     /// Not taken in: no room, or the level is paused.
     pub refused: u64,
-    /// Of those admitted: taken into the spill.
+    /// Of those admitted on P0: taken into the spill. On P3: kept in the journal, because there was no room.
     pub spilled: u64,
     /// Taken in, then too old to be handled.
     pub expired: u64,

@@ -124,6 +124,37 @@ fn a_full_ring_gives_up_its_oldest_under_the_eyes_of_its_consumer() {
 }
 
 #[test]
+fn a_batch_displaces_several_under_the_eyes_of_the_consumer() {
+    check(|| {
+        let ring: RingBuffer<Item> = RingBuffer::new(2, 1, 1);
+        let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        for number in 1..=2 {
+            assert_eq!(producer.put(&item(number)), PutResult::Accepted);
+        }
+        let reader = thread::spawn(move || {
+            let seen: Vec<_> = (0..2).filter_map(|_| consumer.pop().map(|item| item.number)).collect();
+            (seen, consumer)
+        });
+        let mut displaced = 0;
+        producer.put_batch(
+            (3..=4).map(item),
+            |_| {},
+            |result| {
+                assert!(matches!(result, PutResult::Accepted | PutResult::AcceptedDroppedOldest));
+                displaced += u64::from(result == PutResult::AcceptedDroppedOldest);
+            },
+        );
+        let (mut seen, mut consumer) = reader.join().unwrap();
+        seen.extend(std::iter::from_fn(|| consumer.pop()).map(|item| item.number));
+        assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, nothing twice: {seen:?}");
+        assert!(seen.ends_with(&[3, 4]), "the newest are there: {seen:?}");
+        let counters = ring.counters();
+        assert_eq!((counters.handled, counters.dropped), (seen.len() as u64, displaced));
+        assert_eq!(counters.handled + counters.dropped, 4, "every event is accounted for");
+    });
+}
+
+#[test]
 fn p0_loses_nothing_and_keeps_the_order_of_each_producer() {
     check(|| {
         let queue: BoundedQueue<Item> = BoundedQueue::new(1, 2, 2, 0);

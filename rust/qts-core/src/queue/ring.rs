@@ -1,24 +1,22 @@
 //! P1: the newest events, the oldest give way; lock-free.
 
+mod producer;
+
 use std::collections::{BTreeSet, TryReserveError, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+pub use producer::RingProducer;
+
 use super::QueueCounters;
-use super::lane::{Contended, Cursor, Head, Lane, Record, SlotWords};
+use super::lane::{Cursor, Lane, Record, SlotWords};
 use crate::event::{EventType, PutResult};
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, Padded, Signal, spin_loop};
 
-/// How often a producer tries to remove the oldest event before it gives up its new one.
-const MAX_TRIES: u32 = 64;
 /// Turns before a consumer that found nothing looks again: a few microseconds.
 const LOOK_AWAY: u32 = if cfg!(loom) { 0 } else { 128 };
-/// Puts of a batch between two looks at who sleeps.
-const WAKE_EVERY: usize = 64;
-/// Most puts of one producer between two looks at what all of them hold.
-const MAX_QUOTA: usize = 64;
 
 /// A P1 record: it knows its shard and its number.
 pub trait RingRecord: Record {
@@ -125,15 +123,7 @@ impl<T: Record> RingBuffer<T> {
     /// The next producer; None once all have been given out.
     pub fn producer(&self) -> Option<RingProducer<T>> {
         let lane = self.shared.producers_given.fetch_add(1, Ordering::Relaxed);
-        (lane < self.shared.tallies.len()).then(|| RingProducer {
-            cursors: vec![Cursor::default(); self.shared.shards.len()].into(),
-            shared: Arc::clone(&self.shared),
-            lane,
-            room: 0,
-            is_alone: self.shared.tallies.len() == 1,
-            last_seq: 0,
-            records: PhantomData,
-        })
+        (lane < self.shared.tallies.len()).then(|| RingProducer::new(&self.shared, lane))
     }
 
     /// The consumer of the next shard; None once all have been given out.
@@ -299,190 +289,6 @@ impl<T: RingRecord> LocalRing<T> {
 #[inline]
 fn bump(cell: &AtomicU64) {
     cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-}
-
-/// A bit for each shard; those beyond the 64th share theirs.
-#[inline]
-const fn shard_bit(at: usize) -> u64 {
-    1 << (at & 63)
-}
-
-/// The way in for one producer. Putting never waits.
-pub struct RingProducer<T: Record> {
-    shared: Arc<Shared<T::Words>>,
-    lane: usize,
-    cursors: Box<[Cursor]>,
-    /// Puts left before the next look at what all producers hold.
-    room: usize,
-    /// The only producer there can be numbers its events itself.
-    is_alone: bool,
-    last_seq: u64,
-    records: PhantomData<fn(T)>,
-}
-
-impl<T: Record> fmt::Debug for RingProducer<T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("RingProducer").field("lane", &self.lane).finish_non_exhaustive()
-    }
-}
-
-impl<T: RingRecord> RingProducer<T> {
-    /// Number for the next event, rising over all producers.
-    #[inline]
-    pub fn next_seq(&mut self) -> u64 {
-        self.next_seqs(1)
-    }
-
-    /// The first of the numbers for the next `count` events.
-    #[inline]
-    pub fn next_seqs(&mut self, count: u64) -> u64 {
-        if self.is_alone {
-            let first = self.last_seq.wrapping_add(1);
-            self.last_seq = self.last_seq.wrapping_add(count);
-            return first;
-        }
-        self.shared.next_seq.fetch_add(count, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    /// Takes in an event: `Accepted`, `AcceptedDroppedOldest`, `RefusedFull` when the oldest was contended 64 times, or
-    /// `Closed`.
-    #[inline]
-    pub fn put(&mut self, event: &T) -> PutResult {
-        let at = self.shard_of(event.shard_key());
-        let result = self.admit(event, at);
-        if let Some(shard) = self.shared.shards.get(at) {
-            shard.signal.notify();
-        }
-        result
-    }
-
-    /// Takes in events in their order, telling `each` what became of it. Consumers are woken once for some dozens: a
-    /// batch goes in several times as fast as its events one by one.
-    #[inline]
-    pub fn put_batch(&mut self, events: impl Iterator<Item = T>, mut each: impl FnMut(PutResult)) {
-        let (mut since_wake, mut touched) = (0_usize, 0_u64);
-        for event in events {
-            let at = self.shard_of(event.shard_key());
-            each(self.admit(&event, at));
-            touched |= shard_bit(at);
-            since_wake = since_wake.wrapping_add(1);
-            if since_wake == WAKE_EVERY {
-                self.wake(touched);
-                (since_wake, touched) = (0, 0);
-            }
-        }
-        self.wake(touched);
-    }
-
-    fn wake(&self, touched: u64) {
-        for (at, shard) in self.shared.shards.iter().enumerate() {
-            if touched & shard_bit(at) != 0 {
-                shard.signal.notify();
-            }
-        }
-    }
-
-    /// Puts an event into a shard without waking its consumer.
-    #[inline]
-    fn admit(&mut self, event: &T, at: usize) -> PutResult {
-        if self.shared.closed.load(Ordering::Relaxed) {
-            return PutResult::Closed;
-        }
-        let mut words = T::Words::ZERO;
-        let len = event.encode(&mut words);
-        let dropped = self.room == 0 && {
-            match self.make_room(at) {
-                Ok(dropped) => dropped,
-                Err(Contended) => return self.give_up(&mut words),
-            }
-        };
-        let Some(shard) = self.shared.shards.get(at) else { return PutResult::Closed };
-        let (Some(lane), Some(cursor)) = (shard.lanes.get(self.lane), self.cursors.get_mut(at)) else {
-            return PutResult::Closed;
-        };
-        let mut dropped = dropped;
-        if !lane.push(cursor, &words, len) {
-            // Others left no room in the lane itself: the same rule, for this lane alone.
-            match self.replace_oldest(at, &words, len) {
-                Ok(()) => dropped = true,
-                Err(Contended) => return self.give_up(&mut words),
-            }
-        }
-        self.room = self.room.saturating_sub(1);
-        if dropped { PutResult::AcceptedDroppedOldest } else { PutResult::Accepted }
-    }
-
-    #[inline]
-    fn shard_of(&self, key: u32) -> usize {
-        match self.shared.shards.len() {
-            1 => 0,
-            // Neighbouring numbers spread over the shards.
-            shards => (key as usize).checked_rem(shards).unwrap_or(0),
-        }
-    }
-
-    /// Looks at what all producers hold and grants this one its share of the room; where there is none, removes the
-    /// oldest event. Says whether one was removed.
-    #[cold]
-    fn make_room(&mut self, shard: usize) -> Result<bool, Contended> {
-        let shared = &*self.shared;
-        let free = shared.capacity.saturating_sub(shared.len());
-        if free > 0 {
-            let producers = shared.tallies.len().min(shared.producers_given.load(Ordering::Relaxed)).max(1);
-            self.room = if producers == 1 {
-                free
-            } else {
-                free.checked_div(producers).unwrap_or(1).clamp(1, MAX_QUOTA)
-            };
-            return Ok(false);
-        }
-        self.room = 1;
-        for _ in 0..MAX_TRIES {
-            let own = shared.shards.get(shard).filter(|shard| shard.len() > 0);
-            let fullest = || shared.shards.iter().max_by_key(|shard| shard.len());
-            let Some((_, lane)) = own.or_else(fullest).and_then(Shard::oldest_lane) else { return Ok(false) };
-            match lane.drop_oldest() {
-                Ok(None) => return Ok(false), // everything has been taken meanwhile
-                Ok(Some(head)) => {
-                    self.count(head, |tally| &tally.dropped);
-                    return Ok(true);
-                }
-                Err(Contended) => {}
-            }
-        }
-        self.room = 0;
-        Err(Contended)
-    }
-
-    /// Puts an event into a lane that is full to its last slot, in place of the lane's oldest.
-    #[cold]
-    fn replace_oldest(&self, shard: usize, words: &T::Words, len: usize) -> Result<(), Contended> {
-        let lane =
-            self.shared.shards.get(shard).and_then(|shard| shard.lanes.get(self.lane)).ok_or(Contended)?;
-        let mut cursor = Cursor::default();
-        for _ in 0..MAX_TRIES {
-            if let Ok(Some(head)) = lane.drop_oldest() {
-                self.count(head, |tally| &tally.dropped);
-            }
-            if lane.push(&mut cursor, words, len) {
-                return Ok(());
-            }
-        }
-        Err(Contended)
-    }
-
-    #[cold]
-    fn give_up(&self, words: &mut T::Words) -> PutResult {
-        self.count(Head(words.head_mut().map_or(0, |word| *word)), |tally| &tally.contended);
-        PutResult::RefusedFull
-    }
-
-    fn count(&self, head: Head, cells: impl Fn(&Tally) -> &[AtomicU64]) {
-        let tally = self.shared.tallies.get(self.lane);
-        if let Some(cell) = tally.and_then(|tally| cells(tally).get(usize::from(head.kind()))) {
-            bump(cell);
-        }
-    }
 }
 
 /// The way out of one shard.

@@ -49,11 +49,16 @@ impl<T: Sample> SamplingQueue<T> {
         }
     }
 
+    /// Whether there is room for an event that may not be dropped.
+    pub fn has_protected_room(&self) -> bool {
+        self.protected.len() < PROTECTED_CAPACITY
+    }
+
     /// Takes in an event: `Accepted`, `AcceptedDroppedOldest`, `SampledOut`, or `RefusedFull` for a protected event
     /// that finds its side queue full.
     pub fn put(&mut self, mut event: T) -> PutResult {
         if !event.can_drop() {
-            if self.protected.len() >= PROTECTED_CAPACITY {
+            if !self.has_protected_room() {
                 count(&mut self.counters.refused);
                 return PutResult::RefusedFull;
             }

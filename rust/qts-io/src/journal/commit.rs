@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use qts_core::journal::{COMMIT_BYTES, ChainHash, SEGMENT_HEADER, chain, next};
 
 use super::error::JournalError;
-use super::retain::{Closed, Goal, Retention, Retired};
+use super::retain::{Closed, Goal, Retention, Retired, before};
 use super::shared::Shared;
 use super::slot::{Slot, write_commit};
 
@@ -49,6 +49,11 @@ impl Committer {
     pub(super) fn retire(&mut self, shared: &Shared, goal: Goal) -> Result<Retired, JournalError> {
         let place = (shared.dir.as_path(), shared.disk.as_ref(), shared.config.sync);
         self.retention.retire(place, shared.keep_from.load(Ordering::Acquire), goal, shared.time())
+    }
+
+    /// Retires the segments that are older than they have to be kept.
+    pub(super) fn retire_old(&mut self, shared: &Shared) -> Result<Retired, JournalError> {
+        self.retire(shared, before(shared.time(), shared.config.keep_days))
     }
 
     /// Takes note of a segment that ends with the last commit.

@@ -33,8 +33,10 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 shared.answer(asked, made.unwrap_or(Some(Pin::InUse)));
             } else {
                 drop(committer);
-                shared.prepare_ahead();
-                shared.touch_ahead();
+                if shared.prepare_ahead() {
+                    // What could not go now goes with the next one, or when the quota asks for it.
+                    let _ = shared.committer().retire_old(shared);
+                }
             }
         } else {
             let _ = committer.prove(shared);

@@ -15,7 +15,7 @@ use super::commit::Committer;
 use super::disk::{Disk, SystemDisk};
 use super::error::JournalError;
 use super::recover::{Recovery, recover};
-use super::retain::{self, Retired};
+use super::retain::Retired;
 use super::shared::Shared;
 use super::status::{Health, Stage};
 use super::{files, flusher, holes, slot};
@@ -227,16 +227,15 @@ impl Journal {
         self.shared.keep_from.fetch_max(seq, Ordering::AcqRel);
     }
 
-    /// Retires the segments that are older than `keep_days`, as far as they may be. For quiet hours: it waits for a
-    /// sync. Blocks no append.
+    /// Retires the segments that are older than `keep_days`, as far as they may be. With syncs that happens by itself
+    /// whenever a segment has been made. Waits for a sync; blocks no append.
     ///
     /// # Errors
     /// [`JournalError`] if the journal could not be committed before, or a file not be written or removed.
     pub fn retire(&self) -> Result<Retired, JournalError> {
         let mut committer = self.shared.committer();
         committer.commit(&self.shared)?;
-        let goal = retain::before(self.shared.time(), self.shared.config.keep_days);
-        committer.retire(&self.shared, goal)
+        committer.retire_old(&self.shared)
     }
 
     /// The room that the journal takes up, once each time that it comes near its quota.

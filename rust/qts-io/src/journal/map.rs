@@ -10,7 +10,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 use qts_core::journal::{
     ChainHash, RECORD_HEADER, Room, SEGMENT_HEADER, SegmentHeader, publish, published, record_bytes,
 };
@@ -25,32 +25,12 @@ pub(super) struct Segment {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) number: u32,
-    /// Up to here pages have been asked for.
-    touched: usize,
 }
-
-/// Pages that are asked for at once.
-const STRIDE: usize = 1 << 20;
-/// How far in front of the appends.
-const AHEAD: usize = 8 << 20;
 
 impl Segment {
     pub(super) fn new(file: File, path: PathBuf, number: u32, bytes: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(bytes).map_raw(&file)?;
-        Ok(Self { map, file, path, number, touched: 0 })
-    }
-
-    /// Asks for some more pages ahead of `from`; `false` if there are enough. They stay clean, so that no sync has to
-    /// write them: the first write to a page still faults, but finds it there and zero.
-    pub(super) fn touch(&mut self, from: usize) -> bool {
-        let begin = self.touched.max(from.saturating_sub(from % STRIDE));
-        let length = self.map.len().saturating_sub(begin).min(STRIDE);
-        if length == 0 || begin >= from.saturating_add(AHEAD) {
-            return false;
-        }
-        self.touched = begin.saturating_add(length);
-        // A kernel that cannot do that leaves the pages to the appends.
-        self.map.advise_range(Advice::PopulateRead, begin, length).is_ok()
+        Ok(Self { map, file, path, number })
     }
 
     pub(super) fn window(&self) -> Window {

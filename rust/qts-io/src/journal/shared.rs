@@ -242,33 +242,25 @@ impl Shared {
         self.slot(turn).is_empty()
     }
 
-    /// Makes the next segment if its slot is empty. Errors are left to whoever needs the segment.
-    pub(super) fn prepare_ahead(&self) {
-        if let Err(JournalError::Quota { .. }) = self.try_ahead() {
-            let made = self.make_room(&mut self.committer());
-            if made.is_ok_and(|pin| pin.is_none()) {
-                let _ = self.try_ahead();
+    /// Makes the next segment if its slot is empty; whether it did. Errors are left to whoever needs the segment.
+    pub(super) fn prepare_ahead(&self) -> bool {
+        match self.try_ahead() {
+            Err(JournalError::Quota { .. }) => {
+                let made = self.make_room(&mut self.committer());
+                made.is_ok_and(|pin| pin.is_none()) && self.try_ahead().is_ok_and(|is_made| is_made)
             }
+            made => made.unwrap_or(false),
         }
     }
 
-    fn try_ahead(&self) -> Result<(), JournalError> {
+    fn try_ahead(&self) -> Result<bool, JournalError> {
         let mut rotation = self.rotation();
         let turn = next(self.row.current());
-        if !rotation.is_ready && self.is_free(turn) && self.status.refusal().is_none() {
+        let is_wanted = !rotation.is_ready && self.is_free(turn) && self.status.refusal().is_none();
+        if is_wanted {
             self.make_next(&mut rotation, (self.clock)())?;
         }
-        Ok(())
-    }
-
-    /// Has the system find pages for what will be appended next: an append should not have to wait for them.
-    pub(super) fn touch_ahead(&self) {
-        let turn = self.row.current();
-        let from = self.slot(turn).tail().end;
-        for (turn, from) in [(turn, from), (next(turn), 0)] {
-            // The slot is let go in between, for somebody who goes on to the next segment.
-            while self.slot(turn).segment().as_mut().is_some_and(|segment| segment.touch(from)) {}
-        }
+        Ok(is_wanted)
     }
 
     /// Makes a segment in the slot behind the current one, which is empty.

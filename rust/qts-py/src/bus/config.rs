@@ -3,19 +3,33 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qts_core::dispatch::live::{Batch, LiveConfig, Thresholds};
+use qts_io::journal::JournalConfig;
 use qts_io::threads::Cores;
 
 use crate::errors;
 
+/// What a dispatcher of Python is made of.
+pub(super) struct Settings {
+    pub(super) live: LiveConfig,
+    pub(super) cores: Cores,
+    pub(super) journal: JournalConfig,
+}
+
 /// Pairs are (warning, critical) or (size, timeout in milliseconds). `ValueError` for an unknown key or an empty queue,
-/// `TypeError` and `OverflowError` for a value of another shape.
-pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(LiveConfig, Cores)> {
-    let (mut config, mut cores) = (LiveConfig::default(), Cores::default());
+/// `TypeError` and `OverflowError` for a value of another shape. P1 has one producer here: all of Python shares one
+/// way in. Of the journal only the dispatcher needs anything, and what it needs are the events that are not done.
+pub(super) fn settings(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
+    let mut config = LiveConfig { p1_producers: 1, ..LiveConfig::default() };
+    let mut cores = Cores::default();
+    let mut journal = JournalConfig { keep_from: u64::MAX, ..JournalConfig::default() };
     for (key, value) in settings.into_iter().flatten() {
         let key: String = key.extract()?;
         match key.as_str() {
             "p0_core" => cores.p0 = value.extract()?,
             "p1_core" => cores.p1 = value.extract()?,
+            "journal_segment_bytes" => journal.segment_bytes = value.extract()?,
+            "journal_quota_bytes" => journal.quota_bytes = value.extract()?,
+            "journal_keep_days" => journal.keep_days = value.extract()?,
             _ => apply(&mut config, &key, &value)?,
         }
     }
@@ -24,14 +38,13 @@ pub(super) fn live_config(settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Liv
         ("p0_ordinary_producers", config.p0_ordinary_producers),
         ("p1_capacity", config.p1_capacity),
         ("p1_shards", config.p1_shards),
-        ("p1_producers", config.p1_producers),
         ("p2_capacity", config.p2_capacity),
         ("p3_capacity", config.p3_capacity),
         ("workers", config.workers),
     ];
     match sizes.into_iter().find(|(_, size)| *size == 0) {
         Some((name, _)) => Err(errors::value(format!("{name} is 0; expected at least 1"))),
-        None => Ok((config, cores)),
+        None => Ok(Settings { live: config, cores, journal }),
     }
 }
 
@@ -46,7 +59,6 @@ fn apply(config: &mut LiveConfig, key: &str, value: &Bound<'_, PyAny>) -> PyResu
         "p0_latency_ms" => config.p0_latency_ms = thresholds(value.extract()?),
         "p1_capacity" => config.p1_capacity = value.extract()?,
         "p1_shards" => config.p1_shards = value.extract()?,
-        "p1_producers" => config.p1_producers = value.extract()?,
         "p1_batch" => config.p1_batch = batch(value.extract()?),
         "p2_capacity" => config.p2_capacity = value.extract()?,
         "p2_batch" => config.p2_batch = batch(value.extract()?),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use qts_core::clock::Clock;
-use qts_core::dispatch::live::{Alert, Grade, Outside, Role, SlotEvent};
+use qts_core::dispatch::live::{Alert, Grade, HeapEvent, Outside, Role, SlotEvent};
 use qts_core::event::EventPriority;
 use qts_io::clock::HostClock;
 use qts_io::p0log::P0Log;
@@ -48,6 +48,32 @@ impl Alerts {
     }
 }
 
+/// Where protected events of P3 go for which there is no room.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    log: Option<P0Log>,
+    alerts: Arc<Alerts>,
+    lost: AtomicU64,
+}
+
+impl Keeper {
+    pub(super) fn new(log: Option<P0Log>, alerts: &Arc<Alerts>) -> Self {
+        Self { log, alerts: Arc::clone(alerts), lost: AtomicU64::new(0) }
+    }
+
+    /// Writes the event to the journal; false without one. What is lost is told at the 1st, 2nd, 4th and so on.
+    pub(super) fn keep(&self, event: &HeapEvent) -> Result<bool, String> {
+        let kept = self.log.as_ref().map_or(Ok(false), |log| log.keep(event).map(|_| true));
+        if !matches!(kept, Ok(true)) {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if lost.is_power_of_two() {
+                self.alerts.push(("p3_protected_lost", vec![("times", lost)]));
+            }
+        }
+        kept.map_err(|error| error.to_string())
+    }
+}
+
 /// This process as the dispatcher's surroundings.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -55,6 +81,7 @@ pub(super) struct Host {
     pub(super) outboxes: Arc<Outboxes>,
     pub(super) threads: Arc<Threads>,
     pub(super) log: Option<P0Log>,
+    pub(super) keeper: Arc<Keeper>,
     /// Python listens to P0: an event is done when Python says so.
     pub(super) hears_p0: Arc<AtomicBool>,
 }
@@ -73,6 +100,10 @@ impl Outside for Host {
             self.alerts.push(("journal_quota", vec![("used", usage.used), ("quota", usage.quota)]));
         }
         Ok(Some(seq))
+    }
+
+    fn keep(&self, event: &HeapEvent) -> Result<bool, String> {
+        self.keeper.keep(event)
     }
 
     fn journal_done(&self, seq: u64) -> Result<(), String> {

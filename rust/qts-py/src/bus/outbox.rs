@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use qts_core::queue::{CollapsingQueue, SamplingQueue};
 use qts_io::clock::HostClock;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::host::Alerts;
+use super::host::{Alerts, Keeper};
 use super::lock;
 use super::ticks::TickOutbox;
 
@@ -73,6 +73,8 @@ pub(super) struct Losses {
     pub(super) sampled_out: u64,
     pub(super) refused: u64,
     pub(super) expired: u64,
+    /// Of those refused or left at the end: kept in the journal.
+    pub(super) spilled: u64,
 }
 
 /// Wakes a thread of Python that waits for a descriptor.
@@ -121,10 +123,18 @@ pub(super) struct Outbox {
     /// Events waiting, for whoever must not wait for the store.
     len: AtomicUsize,
     alerts: Arc<Alerts>,
+    keeper: Arc<Keeper>,
+    /// Protected events that went to the journal.
+    kept: AtomicU64,
 }
 
 impl Outbox {
-    fn new(level: EventPriority, config: &LiveConfig, alerts: &Arc<Alerts>) -> std::io::Result<Self> {
+    fn new(
+        level: EventPriority,
+        config: &LiveConfig,
+        alerts: &Arc<Alerts>,
+        keeper: &Arc<Keeper>,
+    ) -> std::io::Result<Self> {
         let store = match level {
             EventPriority::P0Critical => {
                 Store::Everything { waiting: VecDeque::with_capacity(P0_DEEP), report_at: P0_DEEP }
@@ -145,6 +155,8 @@ impl Outbox {
             lost_signals: Mutex::new(LostSignals::new(config.dead_letters)),
             len: AtomicUsize::new(0),
             alerts: Arc::clone(alerts),
+            keeper: Arc::clone(keeper),
+            kept: AtomicU64::new(0),
         })
     }
 
@@ -171,17 +183,42 @@ impl Outbox {
         if self.is_shut.load(Ordering::SeqCst) {
             return Err("its level is paused, or the dispatcher stops".to_owned());
         }
-        let deep = {
+        let pushed = {
             let mut store = lock(&self.store);
-            let deep = store.push(event)?;
+            let pushed = store.push(event);
             self.note_len(&store);
-            deep
+            pushed
+        };
+        let deep = match pushed {
+            Ok(deep) => deep,
+            Err(_) if is_protected(event) && self.keep(&heap_event(event))? => return Ok(()),
+            Err(error) => return Err(error),
         };
         if let Some(depth) = deep {
             self.alerts.push(("p0_outbox_deep", vec![("depth", u64::try_from(depth).unwrap_or(u64::MAX))]));
         }
         self.signal();
         Ok(())
+    }
+
+    /// Writes a protected event for which there is no room to the journal; false without one.
+    fn keep(&self, event: &HeapEvent) -> Result<bool, String> {
+        let is_kept = self.keeper.keep(event)?;
+        self.kept.fetch_add(u64::from(is_kept), Ordering::Relaxed);
+        Ok(is_kept)
+    }
+
+    /// Keeps what is protected and still waits: nobody takes it any more.
+    pub(super) fn keep_rest(&self) {
+        let mut store = lock(&self.store);
+        let Store::Sampled(queue) = &mut *store else { return };
+        let rest: Vec<HeapEvent> = std::iter::from_fn(|| queue.pop_protected()).collect();
+        self.note_len(&store);
+        drop(store);
+        for event in rest {
+            // What cannot be kept has been told by the keeper.
+            let _ = self.keep(&event);
+        }
     }
 
     /// Takes events out in their order. The wake-up is answered first, so that whatever comes later gives a new one.
@@ -270,6 +307,7 @@ impl Outbox {
             sampled_out: counters.sampled_out,
             refused: counters.refused,
             expired: counters.expired,
+            spilled: self.kept.load(Ordering::Relaxed),
         }
     }
 
@@ -336,6 +374,11 @@ impl Store {
     }
 }
 
+/// An event of P3 that sampling may not discard.
+fn is_protected(event: &Delivery<'_>) -> bool {
+    event.header.kind.priority() == EventPriority::P3Low && !event.can_drop
+}
+
 fn is_signal(event: &HeapEvent) -> bool {
     event.header.kind == EventType::SignalGenerated
 }
@@ -367,9 +410,13 @@ pub(super) struct Outboxes {
 }
 
 impl Outboxes {
-    pub(super) fn new(config: &LiveConfig, alerts: &Arc<Alerts>) -> std::io::Result<Self> {
+    pub(super) fn new(
+        config: &LiveConfig,
+        alerts: &Arc<Alerts>,
+        keeper: &Arc<Keeper>,
+    ) -> std::io::Result<Self> {
         let [p0, p1, p2, p3] =
-            EventPriority::ALL.map(|level| Outbox::new(level, config, alerts).map(Arc::new));
+            EventPriority::ALL.map(|level| Outbox::new(level, config, alerts, keeper).map(Arc::new));
         let ticks = Arc::new(TickOutbox::new(config.p1_capacity)?);
         Ok(Self { levels: [p0?, p1?, p2?, p3?], ticks, waiting: Mutex::new(()), room: Condvar::new() })
     }

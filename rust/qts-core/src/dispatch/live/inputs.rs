@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Header, SlotEvent};
+use super::event::SlotEvent;
 use super::holds::Cause;
 use super::p1::Way;
 use super::{Shared, State};
@@ -14,6 +14,8 @@ use crate::sync::{Ordering, lock};
 
 /// One in so many P1 events has its latency measured.
 const P1_SAMPLE: u64 = 16;
+/// Events of a batch between two looks at the clock: a few microseconds.
+const CLOCK_EVERY: u64 = 64;
 
 impl Clock for Shared {
     fn monotonic_ns(&self) -> u64 {
@@ -134,7 +136,8 @@ impl P1Input {
             self.keep_up();
             let Some(producer) = &mut self.way.producer else { return PutResult::Closed };
             let seq = self.way.first_seq.wrapping_add(producer.next_seq());
-            stamp(&self.shared, &mut event.header, seq);
+            event.header.seq = seq;
+            event.header.t_enqueue_ns = if seq.is_multiple_of(P1_SAMPLE) { self.shared.now_ns() } else { 0 };
             let result = producer.put(&event);
             // A ring that was replaced at this very moment is closed.
             if result != PutResult::Closed || self.way.generation == self.shared.p1.generation() {
@@ -143,11 +146,11 @@ impl P1Input {
         }
     }
 
-    /// Admits `count` events in their order, telling `each` what became of it.
+    /// Admits `count` events in their order, telling `each` what became of it. `events` is cloned to look ahead.
     pub fn put_batch(
         &mut self,
         count: usize,
-        events: impl Iterator<Item = SlotEvent>,
+        events: impl Iterator<Item = SlotEvent> + Clone,
         mut each: impl FnMut(PutResult),
     ) {
         if self.shared.state() != State::Running {
@@ -161,12 +164,17 @@ impl P1Input {
             return;
         };
         let first = way.first_seq.wrapping_add(producer.next_seqs(count as u64));
-        let stamped = events.take(count).zip(first..).map(|(mut event, seq)| {
-            stamp(shared, &mut event.header, seq);
-            event
-        });
+        let (mut seqs, mut now_ns) = (first.., 0);
+        let prepare = |event: &mut SlotEvent| {
+            let seq = seqs.next().unwrap_or(0);
+            if seq.wrapping_sub(first).is_multiple_of(CLOCK_EVERY) {
+                now_ns = shared.now_ns();
+            }
+            event.header.seq = seq;
+            event.header.t_enqueue_ns = if seq.is_multiple_of(P1_SAMPLE) { now_ns } else { 0 };
+        };
         // What comes to a ring that is replaced meanwhile goes the way of all that was in it.
-        producer.put_batch(stamped, |result| {
+        producer.put_batch(events.take(count), prepare, |result| {
             let is_replaced = result == PutResult::Closed && way.generation != shared.p1.generation();
             each(if is_replaced { PutResult::RefusedFull } else { result });
         });
@@ -179,10 +187,4 @@ impl P1Input {
             self.way = self.shared.p1.renewed();
         }
     }
-}
-
-#[inline]
-fn stamp(shared: &Shared, header: &mut Header, seq: u64) {
-    header.seq = seq;
-    header.t_enqueue_ns = if seq.is_multiple_of(P1_SAMPLE) { shared.now_ns() } else { 0 };
 }

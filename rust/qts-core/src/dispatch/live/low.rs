@@ -64,23 +64,27 @@ impl Low {
         }
     }
 
-    pub(super) fn put(&mut self, mut event: HeapEvent, p2_runs: bool) -> PutResult {
+    /// Takes in an event; gives back what P3 protects and has no room for. See [`Self::count_left`].
+    pub(super) fn put(&mut self, mut event: HeapEvent, p2_runs: bool) -> Result<PutResult, Box<HeapEvent>> {
         let is_p2 = event.header.kind.priority() == EventPriority::P2Medium;
         let [p2_seq, p3_seq] = &mut self.next_seq;
         let seq = if is_p2 { p2_seq } else { p3_seq };
         *seq = seq.wrapping_add(1);
         event.header.seq = *seq;
         if !is_p2 {
-            return self.p3.put(event);
+            if !event.can_drop && !self.p3.has_protected_room() {
+                return Err(Box::new(event));
+            }
+            return Ok(self.p3.put(event));
         }
         if !p2_runs {
             self.p2.count_refused();
             if event.header.kind == EventType::SignalGenerated {
                 self.signals_lost.push(event);
             }
-            return PutResult::RefusedPaused;
+            return Ok(PutResult::RefusedPaused);
         }
-        self.p2.put(event)
+        Ok(self.p2.put(event))
     }
 
     /// Takes the next batch of P2, else of P3 if a worker may; None if there is nothing to do.
@@ -160,17 +164,50 @@ impl Low {
         [p2.plus(self.p2.counters()), p3.plus(self.p3.counters())]
     }
 
-    /// Puts P3 events back that a worker had taken and will not handle.
-    pub(super) fn put_back(&mut self, events: impl IntoIterator<Item = HeapEvent>) {
+    /// Counts an event that [`Self::put`] gave back, by whether it is kept elsewhere.
+    pub(super) const fn count_left(&mut self, is_kept: bool) -> PutResult {
+        let [_, past] = &mut self.past;
+        let (counter, result) = if is_kept {
+            (&mut past.spilled, PutResult::Spilled)
+        } else {
+            (&mut past.refused, PutResult::RefusedFull)
+        };
+        *counter = counter.wrapping_add(1);
+        result
+    }
+
+    /// Puts P3 events back that a worker had taken and will not handle; returns what P3 protects and has no room for.
+    pub(super) fn put_back(&mut self, events: impl IntoIterator<Item = HeapEvent>) -> Vec<HeapEvent> {
+        let mut left = Vec::new();
         for event in events {
-            let is_in = matches!(self.p3.put(event), PutResult::Accepted | PutResult::AcceptedDroppedOldest);
             let [_, past] = &mut self.past;
-            if is_in {
-                // Admitted twice and not handled yet.
-                past.admitted = past.admitted.wrapping_sub(1);
-                past.handled = past.handled.wrapping_sub(1);
+            // Not handled yet.
+            past.handled = past.handled.wrapping_sub(1);
+            if !event.can_drop && !self.p3.has_protected_room() {
+                past.dropped = past.dropped.wrapping_add(1);
+                left.push(event);
+                continue;
+            }
+            match self.p3.put(event) {
+                // Admitted twice.
+                PutResult::Accepted | PutResult::AcceptedDroppedOldest => {
+                    past.admitted = past.admitted.wrapping_sub(1);
+                }
+                // Left out of what had been admitted.
+                _ => past.dropped = past.dropped.wrapping_add(1),
             }
         }
+        left
+    }
+
+    /// Takes out what P3 protects, not to handle it but to keep it elsewhere.
+    pub(super) fn take_protected(&mut self) -> Vec<HeapEvent> {
+        let events: Vec<HeapEvent> = std::iter::from_fn(|| self.p3.pop_protected()).collect();
+        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let [_, past] = &mut self.past;
+        past.handled = past.handled.wrapping_sub(count);
+        past.dropped = past.dropped.wrapping_add(count);
+        events
     }
 
     /// New queues in place of ones that may be half changed. What waited is lost, except what P3 protects; returns how
@@ -188,7 +225,8 @@ impl Low {
         self.past = [p2, p3];
         self.p2 = CollapsingQueue::new(self.capacities.p2);
         self.p3 = SamplingQueue::new(self.capacities.p3, self.capacities.p3_period);
-        self.put_back(protected);
+        // There is room: as much as they had before.
+        drop(self.put_back(protected));
         [p2_lost, p3_lost]
     }
 }

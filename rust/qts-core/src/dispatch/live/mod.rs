@@ -83,6 +83,16 @@ pub trait Outside: Clock + Send + Sync {
         Ok(None)
     }
 
+    /// Writes a protected event of P3 for which there is no room to the journal, as an audit record; whether it stands
+    /// there, which needs a journal.
+    ///
+    /// # Errors
+    /// Why it is not written; entries are blocked.
+    fn keep(&self, event: &HeapEvent) -> Result<bool, String> {
+        let _ = event;
+        Ok(false)
+    }
+
     /// Events of a level that have left its queue and still wait to be handled, as those on their way to Python do: for
     /// depth alerts and back-pressure they count as waiting.
     fn waiting(&self, level: EventPriority) -> usize {
@@ -379,7 +389,7 @@ impl LiveDispatcher {
         self.shared.journal_failed();
     }
 
-    /// P0 events and marks that could not be written to the journal.
+    /// P0 events, marks and protected P3 events that could not be written to the journal.
     pub fn journal_failures(&self) -> u64 {
         self.shared.journal_failures.load(Ordering::Relaxed)
     }
@@ -442,9 +452,20 @@ impl Shared {
             return PutResult::Closed;
         }
         event.header.t_enqueue_ns = self.now_ns();
-        let result = lock(&self.low).put(event, self.effective() < DegradationLevel::P2P3Paused);
+        let put = lock(&self.low).put(event, self.effective() < DegradationLevel::P2P3Paused);
         self.low_wake.notify_one();
-        result
+        put.unwrap_or_else(|event| self.keep(&event))
+    }
+
+    /// Keeps a protected event of P3 for which there is no room: `Spilled` if it stands in the journal, `RefusedFull` if
+    /// not. Counted either way.
+    #[cold]
+    fn keep(&self, event: &HeapEvent) -> PutResult {
+        let is_kept = self.outside.keep(event).unwrap_or_else(|_| {
+            self.journal_failed();
+            false
+        });
+        lock(&self.low).count_left(is_kept)
     }
 
     fn depths(&self) -> [usize; 4] {

@@ -9,6 +9,7 @@ use super::holds::Cause;
 use super::monitor::Alert;
 use super::workers::{self, Post};
 use super::{LiveError, Role, Shared, State, StopReport, millis, p0, p1, watch};
+use crate::event::PutResult;
 use crate::sync::{Mutex, Ordering, lock, thread};
 
 pub(super) const NS_PER_MS: u64 = 1_000_000;
@@ -126,7 +127,10 @@ pub(super) fn stop(shared: &Arc<Shared>) -> StopReport {
         shared.low_wake.notify_all();
         shared.gone.wait(millis(10), || shared.alive.load(Ordering::SeqCst) == 0);
     }
-    let [p0_left, _, p2_discarded, p3_discarded] = shared.depths();
+    let protected = lock(&shared.low).take_protected();
+    let lost = protected.iter().filter(|event| shared.keep(event) != PutResult::Spilled).count();
+    let [p0_left, _, p2_discarded, p3_left] = shared.depths();
+    let p3_discarded = p3_left.saturating_add(lost);
     lock(&shared.low).purge_p2();
     StopReport { p0_left, p2_discarded, p3_discarded, stuck_threads: shared.alive.load(Ordering::SeqCst) }
 }

@@ -134,7 +134,7 @@ impl<'a> TickBatch<'a> {
     }
 
     /// The events; their identities count up from `first_id`.
-    pub fn events(self, source: Source, first_id: u128) -> impl Iterator<Item = SlotEvent> + 'a {
+    pub fn events(self, source: Source, first_id: u128) -> impl Iterator<Item = SlotEvent> + Clone + 'a {
         self.0.iter().zip(0_u64..).map(move |(bytes, at)| {
             let tick = Tick::read(bytes);
             let header = Header {

@@ -111,12 +111,15 @@ fn give_up_stuck(shared: &Arc<Shared>, handlers: &Arc<[Registry; 2]>, now_ns: u6
         let left = std::mem::take(&mut *lock(&post.batch));
         let stuck = stuck.saturating_add(at).saturating_add(1);
         let is_replaced = stuck <= MAX_STUCK;
-        {
+        let unplaced = {
             let mut low = lock(&shared.low);
-            low.put_back(left);
             if is_replaced {
                 low.p3_done();
             }
+            low.put_back(left)
+        };
+        for event in unplaced {
+            shared.keep(&event);
         }
         if is_replaced {
             // If the system refuses a thread, the workers that are left go on.

@@ -68,6 +68,45 @@ proptest! {
         }
     }
 
+    /// A batch leaves in the ring what its events one by one would, and says the same of each.
+    #[test]
+    fn a_batch_of_p1_is_its_events_one_by_one(
+        steps in prop::collection::vec((prop::collection::vec(0_u32..3, 0..200), 0_usize..50), 1..12),
+        capacity in 1_usize..150,
+    ) {
+        let rings: [RingBuffer<P1Event>; 2] = std::array::from_fn(|_| RingBuffer::new(capacity, 2, 1));
+        let [mut one_by_one, mut together] = rings.each_ref().map(|ring| ring.producer().unwrap());
+        let mut outputs: [Vec<_>; 2] = rings.each_ref().map(|ring| std::iter::from_fn(|| ring.consumer()).collect());
+        let mut next = 0;
+        for (keys, takes) in steps {
+            let events = keys.iter().zip(next..).map(|(key, at)| {
+                P1Event::tick(TickPayload { instrument: InstrumentId(*key), ts_recv_ns: at, ..TickPayload::default() })
+            });
+            next += i64::try_from(keys.len()).unwrap();
+            let stamp = |event: &mut P1Event| event.payload.ts_event_ns = -at(event);
+            let expected: Vec<_> = events
+                .clone()
+                .map(|mut event| {
+                    stamp(&mut event);
+                    one_by_one.put(&event)
+                })
+                .collect();
+            let mut results = Vec::new();
+            together.put_batch(events, stamp, |result| results.push(result));
+            prop_assert_eq!(results, expected);
+            let [expected, counters] = rings.each_ref().map(RingBuffer::counters);
+            prop_assert_eq!(counters, expected);
+            prop_assert!(rings[1].len() <= capacity);
+            for _ in 0..takes {
+                let [expected, taken] = outputs.each_mut().map(|ends| ends[takes % 2].pop());
+                prop_assert_eq!(taken, expected);
+            }
+        }
+        let [expected, left] =
+            outputs.each_mut().map(|ends| ends.iter_mut().flat_map(|end| std::iter::from_fn(|| end.pop())).collect::<Vec<_>>());
+        prop_assert_eq!(left, expected);
+    }
+
     /// The queue with its two lanes and its table of places does what a search through one list does.
     #[test]
     fn p2_equals_a_search_through_one_list(

@@ -177,9 +177,12 @@ codes! {
     next ["check the load of the database", "데이터베이스 부하를 확인하십시오"];
 
     GR103 ["Disk filling up", "디스크 부족"] "18b" "data layer" "data" Note Warning, "R";
-    trigger ["disk use above 80 %", "디스크 사용률이 80 %를 넘음"];
-    action ["none; tick ingest stops at 90 %", "주문 영향 없음. 90 %에서 틱 저장을 중단"];
-    next ["free space, or move old data away", "공간을 확보하거나 오래된 데이터를 옮기십시오"];
+    trigger ["disk use above 80 %, or the journal at 80 % of its quota",
+        "디스크 사용률이 80 %를 넘거나 저널이 한도의 80 %에 이름"];
+    action ["none; tick ingest stops at 90 %. A journal at its quota retires what is done, and blocks entries (FS063) if that is not enough",
+        "주문 영향 없음. 90 %에서 틱 저장을 중단. 한도에 이른 저널은 처리가 끝난 기록을 지우고, 그래도 모자라면 신규 진입을 차단(FS063)"];
+    next ["free space, or move old data away; for the journal see qts-engine journal verify and retire",
+        "공간을 확보하거나 오래된 데이터를 옮기십시오. 저널은 qts-engine journal verify와 retire로 확인하십시오"];
 
     GR104 ["Replication lag", "복제 지연"] "18b" "data layer" "data" Note Warning, "R";
     trigger ["replication lag above 10 s", "복제 지연이 10초를 넘음"];

@@ -161,6 +161,27 @@ fn nothing_goes_that_the_owner_or_the_calendar_keeps() {
 }
 
 #[test]
+fn what_is_old_enough_goes_when_a_segment_is_made() {
+    static NOW: AtomicI64 = AtomicI64::new(1_750_000_000_000_000_000);
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = JournalConfig { keep_days: 2, keep_from: u64::MAX, ..small() };
+    let clock: UtcClock = Box::new(|| NOW.load(Ordering::Relaxed));
+    let (journal, _) = Journal::open(dir.path(), config, clock).expect("a good journal");
+    let mut days = Vec::new();
+    for _ in 0..30 {
+        days.push(journal.append(RecordKind::Audit, b"of that day").expect("room"));
+        journal.wait_durable(days[days.len() - 1], LONG).expect("durable");
+        NOW.fetch_add(DAY_NS, Ordering::Relaxed);
+    }
+    journal.close().expect("closed");
+    let (records, summary) = read(dir.path()).expect("clean");
+    assert!((20..28).contains(&summary.anchor.segments), "{summary:?}");
+    let left = payloads(&records);
+    assert!((3..8).contains(&left.len()), "the last two days at least: {left:?}");
+    assert_eq!(left[left.len() - 1].0, days[29]);
+}
+
+#[test]
 fn a_segment_that_somebody_else_removed_is_missed() {
     for retired in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
