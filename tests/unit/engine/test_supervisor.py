@@ -196,7 +196,12 @@ def test_a_listener_that_raises_stops_nothing(supervisor):
 
 @pytest.mark.parametrize(
     ("code", "state"),
-    [("AN080", SafetyState.WARNING), ("GR086", SafetyState.WARNING), ("FS110", SafetyState.FAIL), ("no code", SafetyState.NORMAL)],
+    [
+        ("AN080", SafetyState.WARNING),
+        ("GR086", SafetyState.NORMAL),
+        ("FS110", SafetyState.FAIL),
+        ("no code", SafetyState.NORMAL),
+    ],
 )
 def test_whatever_the_operating_state_notes_stops_nothing(supervisor, code, state):
     supervisor.state._book.note(code, "noted")
