@@ -252,3 +252,13 @@ def test_reports_of_the_dispatcher_carry_their_numbers(tmp_path):
         assert found["payload"]["message"].startswith("journal_failed")
 
     run(work())
+
+
+def test_entries_that_a_session_before_held_back_are_free_once_nothing_holds_them(tmp_path):
+    async def work():
+        desk, seen = Desk(tmp_path / "desk"), Seen()
+        desk.safety.set_flag("ENTRIES_BLOCKED", by="event dispatcher", reason="FS063")
+        async with live_events(load_config(None), seen.handlers(), home=tmp_path, notifiers=(), safety=desk.safety):
+            await until(lambda: desk.safety.permits(ActionClass.ENTRY))
+
+    run(work())

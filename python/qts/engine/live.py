@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qts.ops.report import BacktestResult
     from qts.safety import SafetyStateManager
 
+_ENTRIES: Final = "ENTRIES_BLOCKED"
 EVENTS_REPORT: Final = "events"
 """Name of the report on the event system itself: levels, latencies, metrics."""
 
@@ -118,7 +119,8 @@ class _Watch:
     def __init__(self, safety: "SafetyStateManager", dispatcher: EventDispatcher) -> None:
         self._safety = safety
         self._dispatcher = dispatcher
-        self._held: tuple[str, ...] = ()
+        # A session before may have left the flag behind; nobody but a look takes it back.
+        self._held: tuple[str, ...] = ("the session before",) if _ENTRIES in safety.snapshot().flags else ()
 
     def look(self) -> None:
         """Look once."""
@@ -129,7 +131,7 @@ class _Watch:
         holds = self._dispatcher.holds
         if holds != self._held:
             change = self._safety.set_flag if holds else self._safety.clear_flag
-            change("ENTRIES_BLOCKED", by="event dispatcher", reason=", ".join(holds))
+            change(_ENTRIES, by="event dispatcher", reason=", ".join(holds))
             self._held = holds
 
 

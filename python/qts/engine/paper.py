@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -222,13 +223,13 @@ class Engine:
                 hint="try --speed max",
             )
         self._publish()
-        place = RunPlace(self._home)
-        try:
+        with ExitStack() as opened:
+            place = RunPlace(self._home)
+            opened.callback(place.close)
             supervisor = self._supervise()
-        except BaseException:
-            place.close()
-            raise
-        server = OperatorServer(place, self._port(supervisor), self._clock)
+            opened.callback(supervisor.close)
+            server = OperatorServer(place, self._port(supervisor), self._clock)
+            opened.pop_all()  # from here on the end of the run lets go of them
         ended = None
         try:
             books = self._open_books()
@@ -282,7 +283,7 @@ class Engine:
                 apply=self._reconfigure,
                 audit=supervisor.record_reload,
                 open_positions=lambda: len(self._session.core.positions()),
-                on_invalid=lambda error: supervisor.fail("FS003", str(error), "reload"),
+                on_invalid=lambda error: supervisor.fail("FS003", str(error), "reload", effect="FAIL"),
                 safety_state=lambda: supervisor.safety.state.name,
             )
             reload = PaperReload(reloader, self._inbox)

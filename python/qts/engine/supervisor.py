@@ -1,5 +1,6 @@
 """Safety state and operating state over a run: what they let orders do, and what they are told of it."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from qts._core import FillEvent
     from qts.broker.contracts import Track
     from qts.clock import Clock
+    from qts.codes import Effect
     from qts.config import QtsConfig, ReloadRecord
     from qts.pipeline.contracts import CycleResult
     from qts.safety import StateChange
@@ -149,21 +151,16 @@ class Supervisor:
             UsageError: another process holds them.
             EngineFault: FS063, the home cannot be written.
         """
-        safety = SafetyStateManager.open(home, machine, safety_config(config), account_alias=account)
-        try:
-            return cls(
-                config,
-                safety,
-                SimClock(start_ns),
-                machine,
-                equity=equity,
-                halted=False,
-                in_session=in_session,
-                store=FileStateStore(home / "state" / account),
+        with ExitStack() as opened:
+            safety = SafetyStateManager.open(home, machine, safety_config(config), account_alias=account)
+            opened.callback(safety.close)
+            store = opened.enter_context(FileStateStore(home / "state" / account))
+            market = SimClock(start_ns)
+            supervisor = cls(
+                config, safety, market, machine, equity=equity, halted=False, in_session=in_session, store=store
             )
-        except BaseException:
-            safety.close()
-            raise
+            opened.pop_all()  # it lets go of them itself
+            return supervisor
 
     def close(self) -> None:
         """Record the end and let go of the files."""
@@ -234,15 +231,14 @@ class Supervisor:
         hour_ns = now_ns - now_ns % self._hour_ns + self._hour_ns
         while hour_ns < ts_ns:  # the market was closed, or nothing happened in it: the rules look all the same
             self.market.advance_to(hour_ns)
-            self.poll()
             self._evaluate()
             if not self.state.may_move_unprompted():
                 break  # time alone changes nothing more
             hour_ns += self._hour_ns
         self.market.advance_to(max(ts_ns, self.market.now_ns()))
-        self.poll()
         if session_date != self._session_date:
             if self._session_date:
+                self._account.value(self._equity)  # the last look may lie a minute back
                 self._account.close_session(date.fromisoformat(self._session_date))
             self._account.open_session()
             self._session_date = session_date
@@ -265,10 +261,15 @@ class Supervisor:
         if result.cycle.cause != "EVENT":
             self.safety.finish_cycle(is_clean=is_clean)
 
-    def fail(self, code: str, message: str, stage: str, *, cycle: int | None = None) -> None:
-        """Report a fail-safe. Where fail-safes are switched off it is put on record, and nothing else."""
+    def fail(
+        self, code: str, message: str, stage: str, *, effect: "Effect | None" = None, cycle: int | None = None
+    ) -> None:
+        """Report a fail-safe. Where fail-safes are switched off it is put on record, and nothing else.
+
+        `effect` is what it asks for here, if that is not the code's first effect.
+        """
         if self._config.local.failsafe_enabled:
-            self.safety.record_fail_safe(code, message, stage, cycle=cycle)
+            self.safety.record_fail_safe(code, message, stage, effect=effect, cycle=cycle)
         else:
             self.safety.record_act(Entry(_ENGINE, "fail_safe_off", code, is_applied=False, reason=message))
 
@@ -303,9 +304,11 @@ class Supervisor:
 
     def reconfigure(self, config: "QtsConfig") -> None:
         """Go by the switches of another configuration."""
+        is_turned = config.local.halt_all != self._config.local.halt_all
         self._config, self._switched_at = config, None
         self.safety.reconfigure(safety_config(config))
-        follow_halt(self.safety, config)
+        if is_turned:  # a halt that others have set is not ended by a change of something else
+            follow_halt(self.safety, config)
 
     def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:
         """Report a guardrail, unless it is one of many that change nothing: one a minute stands for them."""
@@ -316,10 +319,14 @@ class Supervisor:
             self.safety.record_guardrail(code, reason, "decide", blocked=blocked)
 
     def _evaluate(self) -> None:
+        if self._machine is self.market and self.safety.state is SafetyState.WARNING:
+            self.poll()  # where nobody operates it, nobody else looks whether it is over
         # The last valuation is that of now: this clock moves with the market's data, and there was nothing newer.
         self._account.value(self._equity)
         metrics = self._account.metrics(vix=None, market_circuit_breaker=self._halted)
-        self.state.evaluate_transition(metrics, self.safety.state, MetricQuality(self._account.asof, None))
+        quality = MetricQuality(self._account.asof, None)
+        # The state is asked for, not handed over: one that others change just now must not be followed by its past.
+        self.state.evaluate_transition(metrics, lambda: self.safety.state, quality)
 
     def _on_safety(self, change: "StateChange") -> None:
         self.state.on_safety_change(change.from_state, change.to_state, change.codes)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qts.broker.contracts import OrderRequest
 from qts.engines.faults import one_line
-from qts.pipeline.contracts import StageError
+from qts.pipeline.contracts import StageError, is_entry
 from qts.pipeline.orders import OrderBook, WorkingOrder
-from qts.strategy.contracts import EXIT_PHASES, OPENING, REDUCING
+from qts.strategy.contracts import EXIT_PHASES, REDUCING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,6 +47,7 @@ class Act:
         self._orders = orders
         self._flips = flips
         self._sessions = sessions
+        self._uncancelled: dict[int, StageError] = {}
 
     def run(self, cycle: Cycle, decisions: Iterable[OrderDecision], switches: Switches, stance: Stance) -> ActReport:
         """Send every decision whose action is not NONE, and follow the orders that work already.
@@ -76,6 +77,8 @@ class Act:
                 sent += 1
         if cycle.cause != "EVENT":
             self.follow(cycle)
+            errors += self._uncancelled.values()
+            self._uncancelled.clear()
         return ActReport(sent, tuple(refused), tuple(errors))
 
     def follow(self, cycle: Cycle) -> None:
@@ -87,7 +90,7 @@ class Act:
             request = order.request
             phase = self._sessions.phase(request.instrument, cycle.ts_ns)
             is_late_scalp_entry = phase == "CLOSE_GUARD" and request.track == "SCALP" and request.side == "BUY"
-            is_forbidden = order.decision.purpose in OPENING and not stance.lets_enter(request.track)
+            is_forbidden = request.side == "BUY" and not stance.lets_buy(request.track, order.decision.purpose)
             if cycle.ts_ns >= order.deadline_ns or phase not in EXIT_PHASES or is_late_scalp_entry or is_forbidden:
                 self._cancel(order)
 
@@ -123,15 +126,21 @@ class Act:
         if not ack.accepted or ack.broker_order_id is None:
             return ack.message or "not_accepted"
         self._orders.add(WorkingOrder(ack.broker_order_id, request, decision, cycle.ts_ns))
-        if decision.purpose in OPENING:
+        if is_entry(decision.side, decision.purpose, decision.track):
             self._orders.count_entry(cycle.session_date)
         if decision.purpose in REDUCING:
             self._flips.on_exit(instrument, decision.track, cycle.ts_ns, cycle.session_date)
         return ""
 
     def _cancel(self, order: WorkingOrder) -> None:
+        """Ask for the end of an order. A request that fails is made again in the next cycle and stops nothing else."""
+        try:
+            self._broker.cancel(order.order_id)
+        except Exception as error:
+            message = f"cancel of {order.request.side} {order.request.symbol}: {one_line(error)}"
+            self._uncancelled[order.order_id] = StageError("FS040", "act", message, critical=False)
+            return
         order.cancel_sent = True
-        self._broker.cancel(order.order_id)
 
 
 def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: Stance) -> str:
@@ -157,6 +166,7 @@ def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: S
         return "G_EXE_KILLSWITCH_ON"
     if not (now.may_exit if decision.side == "SELL" else now.may_enter):
         return "G_EXE_STATE"
-    if decision.purpose in OPENING and (not now.lets_enter(decision.track) or now.is_safer_than(then)):
+    is_purchase = decision.side == "BUY"
+    if is_purchase and (not now.lets_buy(decision.track, decision.purpose) or now.is_safer_than(then)):
         return "STATE_CHANGED_BEFORE_ACT"
     return ""

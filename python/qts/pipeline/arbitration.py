@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from qts.pipeline.contracts import is_entry
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ class Arbiter:
             kept = _one_per_track_and_symbol(kept, dropped)
             kept = _no_opposite_tracks(kept, dropped)
             kept.sort(key=_rank)
-            dropped.extend((proposal, "max_intents_per_cycle") for proposal in kept[self._max_intents :])
-            del kept[self._max_intents :]
+            exits = sum(proposal.is_exit for proposal in kept)  # they come first, and none is too many
+            most = max(self._max_intents, exits)
+            dropped.extend((proposal, "max_intents_per_cycle") for proposal in kept[most:])
+            del kept[most:]
             kept = _no_overcommitment(kept, dropped)
         return Arbitration(tuple(kept), tuple(dropped))
 
@@ -90,7 +93,8 @@ class Arbiter:
             return ""
         if intent.side == "SELL":
             return ""  # a rebalancing sale: as free as an exit from what guards purchases
-        if intent.purpose != "REBALANCE" and intent.confidence < calc.raw.stance.threshold:
+        is_limited = is_entry(intent.side, intent.purpose, proposal.track)
+        if is_limited and intent.confidence < calc.raw.stance.threshold:
             return "BELOW_STATE_THRESHOLD"
         instrument, track = proposal.terms.instrument, proposal.track
         if self._flips.forbids(instrument, track, calc.raw.cycle):
@@ -114,9 +118,10 @@ def _is_malformed(intent: Intent) -> bool:
     return intent.qty is None and weight is None and intent.purpose not in ("EXIT", "REDUCE")
 
 
-def _rank(proposal: Proposal) -> tuple[bool, int, int, str, int]:
-    """Exits first, then tracks by priority, then strategies by theirs."""
+def _rank(proposal: Proposal) -> tuple[bool, bool, int, int, str, int]:
+    """Exits first, then rebalancing sales, then purchases: tracks by priority, then strategies by theirs."""
     return (
+        not proposal.is_exit,
         proposal.intent.side == "BUY",
         _TRACK_PRIORITY[proposal.track],
         proposal.priority,
@@ -155,6 +160,8 @@ def _strongest(group: list[Proposal], dropped: list[tuple[Proposal, str]]) -> Pr
     if not others:
         return first
     intents = [proposal.intent for proposal in group]
+    if first.is_exit and any(intent.qty is None and intent.target_weight_ppm is None for intent in intents):
+        return first._replace(intent=first.intent._replace(qty=None, target_weight_ppm=None))  # all of it
     if first.intent.qty is not None:
         largest = max(intent.qty for intent in intents if intent.qty is not None)
         return first._replace(intent=first.intent._replace(qty=largest))

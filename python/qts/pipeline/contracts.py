@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from qts.strategy.contracts import PPM
+from qts.strategy.contracts import OPENING, PPM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,14 @@ class Switches(NamedTuple):
     """Safety is FAIL or LOCKDOWN: no strategy is asked, only what protects a position runs."""
 
 
+def is_entry(side: Side, purpose: Purpose, track: Track) -> bool:
+    """Whether an order is one that the operating state limits.
+
+    Rebalancing into the portfolio is none. Under any other track the word makes no difference to a purchase.
+    """
+    return purpose in OPENING or (side == "BUY" and purpose == "REBALANCE" and track != "PORTFOLIO")
+
+
 class Stance(NamedTuple):
     """What operating state and safety state let orders do now. Limits are for entries; exits never ask them."""
 
@@ -74,9 +82,10 @@ class Stance(NamedTuple):
     may_protect: bool = True
     """Whether an exit that protects may leave."""
 
-    def lets_enter(self, track: Track) -> bool:
-        """Whether an entry of `track` is thinkable at all."""
-        return self.may_enter and self.new_entries and track not in self.exit_only
+    def lets_buy(self, track: Track, purpose: Purpose) -> bool:
+        """Whether a purchase of `track` is thinkable at all."""
+        lets_in = self.new_entries and track not in self.exit_only
+        return self.may_enter and (lets_in or not is_entry("BUY", purpose, track))
 
     def is_safer_than(self, other: Stance) -> bool:
         """Whether anything that `other` let an entry do is limited further."""

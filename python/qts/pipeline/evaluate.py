@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from qts.engines.contracts import RATE_ONE, RiskQuestion
 from qts.engines.faults import one_line
 from qts.engines.strategy import STRATEGY_RAISED
-from qts.pipeline.contracts import EvaluationResult, Proposal
+from qts.pipeline.contracts import EvaluationResult, Proposal, is_entry
 from qts.pipeline.exceptions import StageFailure
 from qts.pipeline.pricing import explicit, marketable
-from qts.strategy.contracts import EXIT_PHASES, OPENING, PPM, REDUCING, ExecutionView, Intent, MarketView
+from qts.strategy.contracts import EXIT_PHASES, PPM, REDUCING, ExecutionView, Intent, MarketView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SESSION_CLOSED: Final = "GR034"
 NO_ENTRIES: Final = "GR082"
+NOT_PERMITTED: Final = "G_EXE_STATE"
 STRATEGY_SUSPENDED: Final = "strategy_suspended"
 _MAX_EXIT_TICKS: Final = 16
 _NO_POSITION: Final = (0, 0, 0)
@@ -174,7 +175,7 @@ class Evaluate:
         desired, target, reason = self._desired(calc, intent, execution, pricing.price, terms)
         if pricing.price <= 0:
             reason = pricing.code
-        if not reason and intent.purpose in OPENING:
+        if not reason and intent.side == "BUY":
             desired, reason = _cut(desired, calc.raw.stance, terms)
         if reason:
             return EvaluationResult(proposal, execution, 0, pricing.price, pricing.code, None, None, reason)
@@ -186,7 +187,7 @@ class Evaluate:
         sized = self._portfolio.size(delta, target, intent.purpose, risk, terms.lot)
         if intent.side == "BUY" and sized.final_qty > 0:
             headroom.spend(terms.instrument, terms.value(pricing.price, sized.final_qty))
-            headroom.entries += intent.purpose in OPENING
+            headroom.entries += is_entry(intent.side, intent.purpose, proposal.track)
         return EvaluationResult(proposal, execution, desired, pricing.price, pricing.code, risk, sized, "")
 
     def _price(self, calc: CalcDataContract, proposal: Proposal) -> Pricing:
@@ -237,6 +238,7 @@ class Evaluate:
                 pending += buying
         stance = raw.stance
         is_sale = intent.side == "SELL"
+        is_limited = is_entry(intent.side, intent.purpose, proposal.track)
         fee_rate = 0 if is_sale else self._rules.fee(instrument, "BUY", RATE_ONE, raw.cycle.ts_ns)
         return RiskQuestion(
             terms,
@@ -257,7 +259,7 @@ class Evaluate:
             fee_rate,
             execution.sellable_qty,
             stance.max_positions,
-            stance.max_daily_trades - headroom.entries if intent.purpose in OPENING else 1,
+            stance.max_daily_trades - headroom.entries if is_limited else 1,
             stance.multiplier_ppm,
         )
 
@@ -266,14 +268,16 @@ class Evaluate:
         slot = self._strategies.find(proposal.strategy_id)
         if slot is not None and slot.suspended:
             return STRATEGY_SUSPENDED
-        is_opening = proposal.intent.purpose in OPENING
-        if is_opening and (not stance.new_entries or proposal.track in stance.exit_only):
+        intent, track = proposal.intent, proposal.track
+        if intent.side == "BUY" and not stance.may_enter:
+            return NOT_PERMITTED
+        if intent.side == "BUY" and not stance.lets_buy(track, intent.purpose):
             return NO_ENTRIES
         return ""
 
 
 def _cut(desired: int, stance: Stance, terms: Terms) -> tuple[int, str]:
-    """Return an entry's quantity times the factor of the safety state, in whole lots, and why nothing is left."""
+    """Return a purchase's quantity times the factor of the safety state, in whole lots, and why nothing is left."""
     if stance.size_ppm == PPM:
         return desired, ""
     left = desired * stance.size_ppm // PPM

@@ -75,9 +75,7 @@ class CycleRunner:
         self._cycle_no += 1
         cycle = Cycle(self._cycle_no, cause, ts_ns, self._sessions.session_date(ts_ns))
         switches = self._switches()
-        stopped_by = "kill_switch" if switches.kill_switch else "safety" if switches.distrusted else ""
-        if switches.pipeline_paused and not stopped_by:
-            return CycleResult(cycle, "skipped", "pipeline_paused", 0, 0, 0, (), (), ())
+        stopped_by = _stopped_by(switches)
         if stopped_by:
             self._act.withdraw()
             if cause == "EVENT":
@@ -150,6 +148,15 @@ class CycleRunner:
             report.errors,
             timings_ns,
         )
+
+
+def _stopped_by(switches: Switches) -> str:
+    """Return why no strategy is asked, empty if they are."""
+    if switches.kill_switch:
+        return "kill_switch"
+    if switches.distrusted:
+        return "safety"
+    return "pipeline_paused" if switches.pipeline_paused else ""
 
 
 def _status(decisions: tuple[OrderDecision, ...], report: ActReport, *, has_wishes: bool) -> tuple[Status, str]:

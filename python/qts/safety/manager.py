@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -131,28 +131,36 @@ class SafetyStateManager(ReleaseDesk):
             EngineFault: FS063, the directory or the audit trail cannot be written.
         """
         state = home / "state"
+        opened = ExitStack()
         try:
-            lock = lock_directory(state)
+            opened.callback(os.close, lock_directory(state))
             audit, damage = _open_audit(state / "audit.jsonl", clock)
+            opened.callback(audit.close)
             outbox = FileOutbox(state / "outbox.jsonl")
+            opened.callback(outbox.close)
         except OSError as error:
+            opened.close()
             raise EngineFault(STORAGE_FAILED, found=str(error), expected=say("writable", path=state)) from None
         default = (LogChannel(home / "logs" / "safety.jsonl"),)
         notifier = Notifier(tuple(channels) if channels is not None else default, clock, outbox)
-        manager = cls(
-            clock,
-            config,
-            word=word,
-            vault=FileVault(state),
-            audit=audit,
-            notifier=notifier,
-            operators=OperatorBook.at(home),
-            checks=checks,
-            account_alias=account_alias,
-            required_checks=required_checks,
-            environ=os.environ if environ is None else environ,
-        )
-        manager._closers = [notifier.stop, outbox.close, audit.close, lambda: os.close(lock)]
+        try:
+            manager = cls(
+                clock,
+                config,
+                word=word,
+                vault=FileVault(state),
+                audit=audit,
+                notifier=notifier,
+                operators=OperatorBook.at(home),
+                checks=checks,
+                account_alias=account_alias,
+                required_checks=required_checks,
+                environ=os.environ if environ is None else environ,
+            )
+        except BaseException:
+            opened.close()
+            raise
+        manager._closers = [notifier.stop, opened.close]
         if audit.cut_bytes:
             manager._note("audit_repaired", reason="torn_line", payload={"cut_bytes": audit.cut_bytes})
         if damage:

@@ -9,6 +9,8 @@ STORAGE_FAILED: Final = "FS063"
 """An act or the state cannot be kept on disk, or what was kept there cannot be read."""
 KILL: Final = "KS"
 """The kill switch is engaged."""
+_MILDER: Final[dict[str, tuple[Effect, ...]]] = {"FS003": ("FAIL",)}
+"""What a code asks for where less is lost: at a reload the configuration before stays in force (spec 01 §3.2)."""
 _ORDER_GUARDRAILS: Final = range(1, 44)
 """Numbers of the guardrails that always stand between an order and its execution."""
 
@@ -23,8 +25,8 @@ def kind_of(code: str) -> EventKind:
 
 
 def effects_of(row: Code) -> tuple[Effect, ...]:
-    """Return what a code may ask for: its first effect, and those that it escalates to."""
-    return (row.effect, *(step.effect for step in row.escalations))
+    """Return what a code may ask for: its first effect, those that it escalates to, and a milder one elsewhere."""
+    return (row.effect, *(step.effect for step in row.escalations), *_MILDER.get(row.code, ()))
 
 
 def level_of(row: Code) -> AnomalyLevel:

@@ -141,8 +141,8 @@ class OperatingStateManager:
     def may_move_unprompted(self) -> bool:
         """Whether another evaluation of the same metrics could do anything, now or after more time in the state.
 
-        Not if no rule is met, but for its time in the state, nothing is being counted or tightened, and no override runs:
-        hours in which nothing is learnt may then be left out.
+        Not if no rule is met but for its time in the state, nothing is counted or tightened, and no override runs: hours
+        in which nothing is learnt may then be left out.
         """
         with self._lock:
             core = self._book.core
@@ -165,14 +165,20 @@ class OperatingStateManager:
     # Evaluation
 
     def evaluate_transition(
-        self, metrics: TransitionMetrics, safety_state: SafetyState, quality: MetricQuality | None = None
+        self,
+        metrics: TransitionMetrics,
+        safety_state: SafetyState | Callable[[], SafetyState],
+        quality: MetricQuality | None = None,
     ) -> OperatingState | None:
         """Take one sample of the metrics and return the new state if that changed it (spec 18a section 5.4).
 
         Rules act at the first sample of each evaluation interval; under policy SAFE losses act in between. Metrics
         that are unknown, invalid or old never raise the risk. Without `quality` the metrics count as observed now.
+        Where other threads change the safety state, hand over what asks for it: it is asked under the lock that
+        `on_safety_change` waits for, so that no change is followed by the state before it.
         """
         with self._lock:
+            safety_state = safety_state() if callable(safety_state) else safety_state
             before = self.current_state
             if not self._book.time.look():
                 self._forget_counts()

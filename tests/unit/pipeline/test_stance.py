@@ -63,9 +63,40 @@ def test_an_unsure_exit_leaves_in_defensive(world):
 
 
 def test_rebalancing_is_no_entry(world, scripted):
-    world.stance = DEFENSIVE._replace(max_daily_trades=0, size_ppm=1)
+    world.stance = DEFENSIVE._replace(max_daily_trades=0)
     world.pipeline(scripted(track="PORTFOLIO"))
     assert world.wish(rebalance("BUY", confidence=0.1)).status == "executed"
+
+
+@pytest.mark.parametrize(
+    ("track", "stance", "reason"),
+    [
+        ("SCALP", DEFENSIVE._replace(threshold=0.0), "STATE_DEFENSIVE"),
+        ("SWING", DEFENSIVE._replace(threshold=0.0), "NEW_ENTRY_BLOCKED_IN_DEFENSIVE_STATE"),
+        ("SCALP", Stance(threshold=0.9), "BELOW_STATE_THRESHOLD"),
+        ("SWING", Stance(max_daily_trades=0), "GR080"),
+    ],
+)
+def test_an_entry_that_is_called_rebalancing_is_an_entry(world, scripted, track, stance, reason):
+    world.stance = stance
+    world.pipeline(scripted(track=track))
+    assert (world.wish(rebalance("BUY", confidence=0.8)).reason, world.placed) == (reason, [])
+
+
+def test_what_is_called_rebalancing_counts_as_an_entry_of_the_day(world, scripted):
+    world.stance = Stance(max_daily_trades=1)
+    world.pipeline(scripted(track="SWING"))
+    assert world.wish(rebalance("BUY")).status == "executed"
+    assert world.wish(buy("B")).reason == "GR080"
+
+
+def test_warning_cuts_every_purchase(world, scripted):
+    world.stance = Stance(size_ppm=500_000)
+    world.pipeline(scripted(track="PORTFOLIO"))
+    world.wish(rebalance("BUY"))
+    world.hold(1, "PORTFOLIO", 10, 700_000)
+    world.wish(rebalance("SELL")._replace(symbol="B"))
+    assert [request.qty for request in world.placed] == [5, 10]
 
 
 @pytest.mark.parametrize(
@@ -195,8 +226,42 @@ def test_working_entries_end_within_a_cycle_of_the_turn_and_exits_stay(world):
     assert world.cancelled == [1]
 
 
+@pytest.mark.parametrize("track", ["SCALP", "PORTFOLIO"])
+def test_a_working_purchase_for_rebalancing_ends_when_nothing_may_enter(world, scripted, track):
+    world.pipeline(scripted(track=track))
+    world.wish(rebalance("BUY"))
+    world.stance = Stance(may_enter=False)
+    requote(world, 1)
+    world.cycle()
+    assert world.cancelled == [1]
+
+
+def test_blocked_entries_are_refused_before_they_count_for_anything(world):
+    world.stance = Stance(may_enter=False)
+    for _ in range(3):
+        result = world.wish(buy("A"))
+        assert (result.reason, result.decisions[0].action) == ("G_EXE_STATE", "NONE"), "no repeated order, no order"
+    world.stance = Stance()
+    assert world.wish(buy("A")).status == "executed"
+
+
+def test_no_exit_is_one_too_many(world, scripted):
+    world.pipeline(scripted(), max_intents_per_cycle=1)
+    for instrument in (0, 1):
+        world.hold(instrument, "SCALP", 10, 700_000)
+    world.wish(Intent.exit("A", "out"), Intent.exit("B", "out"))
+    assert [request.symbol for request in world.placed] == ["A", "B"]
+
+
+def test_of_two_exits_the_one_of_everything_leaves(world):
+    world.hold(0, "SCALP", 10, 700_000)
+    world.wish(Intent.exit("A", "some")._replace(qty=3), Intent.exit("A", "all")._replace(confidence=0.5))
+    assert [request.qty for request in world.placed] == [10]
+
+
 FAIL = Switches(distrusted=True)
 KILLED = Switches(kill_switch=True)
+PAUSED = Switches(pipeline_paused=True)
 
 
 @pytest.fixture
@@ -207,7 +272,9 @@ def stopped(world, scripted):
     return world
 
 
-@pytest.mark.parametrize(("switches", "reason"), [(FAIL, "safety"), (KILLED, "kill_switch")])
+@pytest.mark.parametrize(
+    ("switches", "reason"), [(FAIL, "safety"), (KILLED, "kill_switch"), (PAUSED, "pipeline_paused")]
+)
 def test_a_stop_withdraws_entries_at_once_asks_no_strategy_and_still_values_the_account(stopped, switches, reason):
     stopped.wish(buy("A"))
     stopped.switches = switches
@@ -217,7 +284,7 @@ def test_a_stop_withdraws_entries_at_once_asks_no_strategy_and_still_values_the_
     assert stopped.cancelled == [1], "once is enough"
 
 
-@pytest.mark.parametrize("switches", [FAIL, KILLED, Switches(distrusted=True, pipeline_paused=True)])
+@pytest.mark.parametrize("switches", [FAIL, KILLED, PAUSED, Switches(distrusted=True, pipeline_paused=True)])
 def test_what_protects_a_position_runs_while_everything_else_stands_still(stopped, switches):
     stopped.hold(0, "SCALP", 10, 700_000)
     stopped.switches, stopped.phase_ = switches, "CLOSE_GUARD"
@@ -251,3 +318,36 @@ def test_a_signal_from_before_a_stop_is_none_after_it(world, scripted):
     requote(world, 1)
     world.close_bar(0, 70_000)
     assert world.cycle().status == "executed", "the next bar is a new signal"
+
+
+class Deaf:
+    """A broker that takes orders and, for a while, no cancels."""
+
+    def __init__(self, world):
+        self.place, self._cancel, self.is_deaf = world.place, world.cancel, True
+
+    def cancel(self, order_id):
+        if self.is_deaf:
+            raise ConnectionError("no line")
+        return self._cancel(order_id)
+
+
+@pytest.mark.parametrize("switches", [Switches(), FAIL])
+def test_a_cancel_that_fails_is_told_and_made_again(stopped, switches):
+    stopped.p._runner._act._broker = broker = Deaf(stopped)
+    stopped.wish(buy("A"))
+    stopped.switches, stopped.stance = switches, Stance(may_enter=False)
+    failed = stopped.cycle()
+    assert [(error.code, error.message) for error in failed.errors] == [
+        ("FS040", "cancel of BUY A: ConnectionError: no line")
+    ]
+    broker.is_deaf = False
+    assert (stopped.cycle().errors, stopped.cancelled) == ((), [1])
+
+
+def test_an_exit_leaves_though_the_purchase_before_it_cannot_be_cancelled(stopped):
+    stopped.p._runner._act._broker = Deaf(stopped)
+    stopped.hold(0, "SCALP", 10, 700_000)
+    stopped.wish(buy("A"))
+    stopped.wish(Intent.exit("A", "out"))
+    assert [request.side for request in stopped.placed] == ["BUY", "SELL"]

@@ -61,7 +61,8 @@ def callers_of(name) -> set[tuple[str, str]]:
 UNATTENDED = (
     "record_fail_safe", "record_guardrail", "record_anomaly", "apply_safety_result", "finish_cycle", "poll",
     "record_act", "reconfigure", "tell", "engage_kill", "set_flag", "clear_flag", "set_safe_mode", "suspend", "lift",
-    "snapshot", "should_run", "permits", "subscribe", "open", "close", "pump", "failed", "succeeded", "rejected", "_start",
+    "snapshot", "should_run", "permits", "subscribe", "open", "close", "pump", "failed", "succeeded", "rejected",
+    "_start",
 )  # fmt: skip
 
 

@@ -100,7 +100,10 @@ class LocalConfig(Section):
     live_enabled: Flag = Field(
         default=False, description="One of the conditions of the live gate; none of them is enough alone."
     )
-    pipeline_paused: Flag = Field(default=False, description="No cycles run while this is true; exits neither.")
+    pipeline_paused: Flag = Field(
+        default=False,
+        description="No strategy is asked and entries are withdrawn while this is true; what protects goes on.",
+    )
     safe_mode: Flag = Field(
         default=False, description="Cycles run and decide, but nothing is sent, while this is true."
     )
