@@ -26,7 +26,7 @@ from qts.state.gates import Confirmations, can_transition
 from qts.state.messages import say
 from qts.state.quality import judge
 from qts.state.samples import HardSamples, RiskOnSamples
-from qts.state.transition import DURATION, rules_of
+from qts.state.transition import DURATION, risk_on_reason, rules_of, safer
 from qts.state.watch import Watch, is_flapping
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ class OperatingStateManager:
     def may_move_unprompted(self) -> bool:
         """Whether another evaluation of the same metrics could do anything, now or after more time in the state.
 
-        Not if no rule is met but for its time in the state, nothing is counted or tightened, and no override runs: hours
-        in which nothing is learnt may then be left out.
+        Not if no rule is met but for its time in the state, nothing is counted or tightened, and no override runs.
+        Hours in which nothing is learnt may then be left out.
         """
         with self._lock:
             core = self._book.core
@@ -245,7 +245,7 @@ class OperatingStateManager:
         self._counts.step(targets, self._clock.now_ns())
         target = self._counts.confirmed()
         if target is not None and self._book.core.override is None and self._may_move(target):
-            reason = causes[target].reason if target in causes else _risk_on_reason(target)
+            reason = causes[target].reason if target in causes else risk_on_reason(target)
             if self._move(target, TransitionKind.RULE_SOFT, reason) is not None:
                 return None
         return self._tightening(target, set(causes), in_doubt)
@@ -280,7 +280,7 @@ class OperatingStateManager:
             if confirmed not in asked
             else confirmed
             if kept is None or confirmed is None
-            else _safer(confirmed, kept)
+            else safer(confirmed, kept)
         )
         if chosen is not tight:
             self._tight_failures = 0
@@ -412,12 +412,12 @@ class OperatingStateManager:
         if core.safety in PAUSED:
             return core.state
         if is_release or self._config.is_safe:
-            target = _safer(target, OperatingState.BALANCED)
+            target = safer(target, OperatingState.BALANCED)
         if not self._config.is_safe:
             return target
         judged = self._judged
         if judged is None or judged.certain.drawdown_pct is None or judged.usable.vix is None:
-            target = _safer(target, core.state)
+            target = safer(target, core.state)
         ways_down = [rule for rule in self._rules if rule.source is target and rule.target.rank < target.rank]
         for rule in ways_down:
             if judged is not None and any(found.is_met for found in self._conditions(rule, judged)):
@@ -592,12 +592,3 @@ class OperatingStateManager:
 
     def _age_days(self) -> float:
         return self._book.time.age_ns / NS_PER_DAY
-
-
-def _safer(one: OperatingState, other: OperatingState) -> OperatingState:
-    return one if one.rank <= other.rank else other
-
-
-def _risk_on_reason(target: OperatingState) -> TransitionReason:
-    is_recovery = target is OperatingState.BALANCED
-    return TransitionReason.RECOVERY_CONFIRMED if is_recovery else TransitionReason.PERFORMANCE_CONFIRMED

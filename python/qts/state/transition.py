@@ -244,3 +244,14 @@ def rules_of(config: StateConfig) -> tuple[TransitionRule, ...]:
         DefensiveToBalanced(config),
         BalancedToAggressive(config),
     )
+
+
+def safer(one: OperatingState, other: OperatingState) -> OperatingState:
+    """Return the state of less risk."""
+    return one if one.rank <= other.rank else other
+
+
+def risk_on_reason(target: OperatingState) -> TransitionReason:
+    """Return why a rule moves to more risk."""
+    is_recovery = target is OperatingState.BALANCED
+    return TransitionReason.RECOVERY_CONFIRMED if is_recovery else TransitionReason.PERFORMANCE_CONFIRMED
