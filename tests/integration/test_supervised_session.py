@@ -143,6 +143,8 @@ def config(tmp_path) -> Path:
     directory.mkdir()
     shutil.copy(shipped_dir() / "config_local.json", directory)
     (directory / "pipeline.yaml").write_text('sim:\n  session:\n    symbols: ["005930", "000660"]\n')
+    # A session of seconds has hundreds of clean cycles between two faults: here they are not forgotten for that.
+    (directory / "safety.yaml").write_text("lockdown:\n  clean_cycles_to_reset: 1000000\n")
     return directory
 
 

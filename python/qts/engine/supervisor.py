@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _QUIET_NS: Final = 60 * NS_PER_S
 """Time in which a guardrail that changes nothing is recorded once."""
+_TRUSTED_AGE_NS: Final = 500_000_000
+"""Age of a quote that an exit in LOCKDOWN may be made on (spec 01 §1.5)."""
 _POLL_NS: Final = NS_PER_S // 2
 _GUARDRAIL: Final = "GR"
 _ENGINE: Final = "engine"
@@ -213,8 +215,9 @@ class Supervisor:
             size_ppm=int(self.safety.size_factor * PPM),
             may_enter=permits(ActionClass.ENTRY),
             may_exit=permits(ActionClass.STRATEGY_EXIT),
-            # The simulated venue and the book are one, so that every exit of ours is a trusted one in LOCKDOWN.
+            # Venue and book are one here: of what an exit in LOCKDOWN is trusted by, the price alone is left to be asked.
             may_protect=permits(ActionClass.PROTECTIVE_EXIT) or permits(ActionClass.TRUSTED_EXIT),
+            trusted_age_ns=None if permits(ActionClass.PROTECTIVE_EXIT) else _TRUSTED_AGE_NS,
         )
 
     # What it is told.

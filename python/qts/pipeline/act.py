@@ -61,7 +61,7 @@ class Act:
         for decision in decisions:
             if decision.action == "NONE":
                 continue
-            blocked = blocked_by(decision, switches, stance, self._stance())
+            blocked = blocked_by(decision, switches, stance, self._stance(), cycle.ts_ns)
             if blocked:
                 refused.append(blocked)
                 continue
@@ -143,7 +143,7 @@ class Act:
         order.cancel_sent = True
 
 
-def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: Stance) -> str:
+def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: Stance, ts_ns: int) -> str:
     """Return the code of the execution gate that refuses the order, empty if none does. The first hit wins.
 
     Switches stop entries and strategies; an exit that protects asks the safety state alone.
@@ -153,13 +153,15 @@ def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: S
         switches: what is switched off.
         then: what both states let orders do when it was decided.
         now: the same at this moment.
+        ts_ns: this moment.
     """
     if not decision.terms.symbol:
         return "G_EXE_SYMBOL_EMPTY"
     if decision.qty <= 0:
         return "G_EXE_QTY_NONPOSITIVE"
     if decision.evaluation.proposal.is_protective:
-        return "" if now.may_protect else "G_EXE_STATE"
+        is_stale = now.trusted_age_ns is not None and ts_ns - decision.ref_ts_ns > now.trusted_age_ns
+        return "" if now.may_protect and not is_stale else "G_EXE_STATE"
     if switches.trading_enabled is not True:
         return "G_EXE_TRADING_DISABLED"
     if switches.kill_switch:

@@ -81,6 +81,8 @@ class Stance(NamedTuple):
     """Whether an exit of a strategy may leave."""
     may_protect: bool = True
     """Whether an exit that protects may leave."""
+    trusted_age_ns: int | None = None
+    """In LOCKDOWN: how old the quote of such an exit may be; None = its age does not matter."""
 
     def lets_buy(self, track: Track, purpose: Purpose) -> bool:
         """Whether a purchase of `track` is thinkable at all."""

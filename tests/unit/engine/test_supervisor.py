@@ -52,6 +52,7 @@ def test_a_fault_of_a_stage_stops_strategies_and_forces_defensive():
     one.on_cycle(cycle(2, errors=[StageError("FS030", "evaluate", "engine", critical=False)]))
     assert one.safety.state is LOCKDOWN
     assert one.stance().may_protect, "exits of ours are trusted: the book is the venue's"
+    assert (stance.trusted_age_ns, one.stance().trusted_age_ns) == (None, 500_000_000), "on a fresh price"
 
 
 def test_a_fault_that_may_not_act_is_on_record_all_the_same():

@@ -46,7 +46,7 @@ def test_numbers_of_a_decision_are_decimals_of_the_instrument(world, scripted):
 
 
 def test_gate_lets_a_whole_order_pass(decision):
-    assert blocked_by(decision, Switches(), Stance(), Stance()) == ""
+    assert blocked_by(decision, Switches(), Stance(), Stance(), 0) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_gate_lets_a_whole_order_pass(decision):
     ],
 )
 def test_gate_refuses_with_its_first_reason(decision, change, switches, code):
-    assert blocked_by(decision._replace(**change), switches, Stance(), Stance(may_enter=False)) == code
+    assert blocked_by(decision._replace(**change), switches, Stance(), Stance(may_enter=False), 0) == code
 
 
 def test_gate_refuses_an_order_without_a_symbol(decision):
     nameless = decision._replace(terms=decision.terms._replace(symbol=""), qty=0)
-    assert blocked_by(nameless, Switches(), Stance(), Stance()) == "G_EXE_SYMBOL_EMPTY"
+    assert blocked_by(nameless, Switches(), Stance(), Stance(), 0) == "G_EXE_SYMBOL_EMPTY"
 
 
 def test_order_that_the_gate_stops_is_counted_as_refused(world, decision):

@@ -306,6 +306,16 @@ def test_a_halt_stops_even_that(stopped):
     assert (stopped.cycle().reason, stopped.placed) == ("G_EXE_STATE", [])
 
 
+def test_in_lockdown_what_protects_waits_for_a_fresh_price(stopped):
+    stopped.hold(0, "SCALP", 10, 700_000)
+    stopped.switches, stopped.phase_ = FAIL, "CLOSE_GUARD"
+    stopped.stance = Stance(may_enter=False, may_exit=False, trusted_age_ns=500_000_000)
+    stopped.set_quote(0, bid=70_000, ask=70_100, age_ns=500_000_001)
+    assert (stopped.cycle().reason, stopped.placed) == ("G_EXE_STATE", [])
+    stopped.set_quote(0, bid=70_000, ask=70_100, age_ns=500_000_000)
+    assert stopped.cycle().status == "executed"
+
+
 def test_a_signal_from_before_a_stop_is_none_after_it(world, scripted):
     strategy = scripted(bar_interval_ns=1_000_000_000)
     strategy.answers = [[buy("A")]]
