@@ -215,7 +215,7 @@ class Supervisor:
             size_ppm=int(self.safety.size_factor * PPM),
             may_enter=permits(ActionClass.ENTRY),
             may_exit=permits(ActionClass.STRATEGY_EXIT),
-            # Venue and book are one here: of what an exit in LOCKDOWN is trusted by, the price alone is left to be asked.
+            # Venue and book are one here: of what an exit in LOCKDOWN is trusted by, only the price is left.
             may_protect=permits(ActionClass.PROTECTIVE_EXIT) or permits(ActionClass.TRUSTED_EXIT),
             trusted_age_ns=None if permits(ActionClass.PROTECTIVE_EXIT) else _TRUSTED_AGE_NS,
         )
