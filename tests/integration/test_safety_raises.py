@@ -190,6 +190,13 @@ def with_one(home) -> bytes:
     return log(home).read_bytes()
 
 
+def test_a_log_that_was_not_emptied_in_time_is_not_applied_again(home):
+    whole = with_one(home)
+    assert shown(home).state == FAIL
+    log(home).write_bytes(whole)
+    assert (shown(home).state, shown(home).consecutive) == (FAIL, 1)
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

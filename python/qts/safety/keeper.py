@@ -167,10 +167,8 @@ class Keeper:
     def _take_left(self, left: Raise, wall_ns: int) -> None:
         told = Told(actor=CORE, meta={"raised_at": from_ns(wall_ns).isoformat(), "heard": "after a restart"})
         self._enforcement.raise_to(left.to_state)
-        # Whatever the table makes of it, it had raised the state that far; before it lies a state that was not kept.
-        result = self._apply(_event_of(left._replace(from_state=min(left.from_state, self._machine.state))), told)
-        if result.to_state < left.to_state:
-            self._apply(SafetyEvent(EventKind.RESTORE, left.code, restored=left.to_state), told)
+        # What had raised the state before it may not have been kept: from here it has raised it all the way.
+        self._apply(_event_of(left._replace(from_state=min(left.from_state, self._machine.state))), told)
 
     def _distrust_count(self) -> None:
         """Take it that there was a fail-safe just now: one more locks down."""
