@@ -52,6 +52,7 @@ __all__ = [
     "P2Queue",
     "P3Queue",
     "Quote",
+    "RaiseLog",
     "SafetyWord",
     "SourceError",
     "StepEngine",
@@ -437,8 +438,13 @@ class LiveBus:
     loses nothing there, P1 gives up the oldest, P2 merges, P3 samples.
     """
 
-    def __new__(cls, settings: BusSettings | None = None, journal: str | PathLike[str] | None = None) -> LiveBus:
-        """Return a dispatcher that has not started.
+    def __new__(
+        cls,
+        settings: BusSettings | None = None,
+        journal: str | PathLike[str] | None = None,
+        safety: SafetyWord | None = None,
+    ) -> LiveBus:
+        """Return a dispatcher that has not started; `safety` is raised with each fault of its own.
 
         With a `journal` directory P0 events are written there before they are admitted, and those that are not done
         there are handled first after the start.
@@ -452,6 +458,9 @@ class LiveBus:
         """Say that the P0 events of these numbers have been handled; they will not come again after a restart."""
     def close_journal(self) -> None:
         """End the journal, after the stop: what it holds is durable then. Blocks for a sync, without the lock."""
+    @property
+    def raised_codes(self) -> list[str]:
+        """Codes with which the safety word is raised, once for each alert of theirs; none without a word."""
     @property
     def is_journaled(self) -> bool:
         """Whether P0 events are written to a journal."""
@@ -631,5 +640,47 @@ class SafetyWord:
         """
     def permits(self, action: int) -> bool:
         """Return whether a class of action is permitted now, by its number in `ACTION_CLASSES`; spec 01 §1.5."""
-    def take_raises(self) -> list[tuple[str, int, int, int]]:
-        """Return the raises since this was asked last: code, state before, state after, `at_ns`; oldest first."""
+    def strengthen(self, state: int) -> bool:
+        """Raise the state to at least `state` for one who records it himself, and return whether it changed.
+
+        No raise is kept, so nobody hears of it; a release of what was seen before fails all the same.
+        """
+    @property
+    def taken_seq(self) -> int:
+        """Number of the last raise when they were taken last, those that were not kept among them."""
+    def take_raises(self) -> list[tuple[str, int, int, int, int]]:
+        """Return the raises since this was asked last, oldest first.
+
+        Of each: code, state before, state after, `at_ns`, and its number, which is higher than those before it.
+        """
+
+@final
+class RaiseLog:
+    """The log of the raises of a `SafetyWord`, written by a thread of the core while Python hears of nothing."""
+
+    def __new__(cls, path: str | PathLike[str]) -> RaiseLog:
+        """Open a log, or begin one, and read it; a record that was not written to its end is cut.
+
+        Raises:
+            ValueError: it is not what was written; nothing of it is touched.
+            OSError: it cannot be read or written.
+        """
+    @property
+    def left(self) -> list[tuple[int, str, int, int, int, int, int]]:
+        """The raises that were in it when it was opened, oldest first.
+
+        Of each: number, code, state before, state after, flags, UTC nanoseconds when it was written, `at_ns`.
+        """
+    @property
+    def cut_bytes(self) -> int:
+        """Bytes of a record that was not written to its end: there was a raise that nobody knows."""
+    def attach(self, word: SafetyWord, heard: int) -> None:
+        """Write every raise of a word from now on; those up to the number `heard` are recorded elsewhere.
+
+        What it cannot write raises FAIL with FS063 and sets JOURNAL_FAILED, once until it can write again.
+        ValueError if the word has a log or the log a word.
+        """
+    def acknowledge(self, through: int) -> None:
+        """Say that the raises up to that number are recorded elsewhere for good: they are dropped here. Never waits."""
+    def close(self) -> None:
+        """Write what is left to write and end the thread. Blocks for a sync, without the interpreter lock."""

@@ -6,10 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from qts._core import SafetyWord
 from qts.clock import NS_PER_S, SimClock
 from qts.engine.build import load_config
 from qts.engine.live import live_events
-from qts.event import CallbackHandler, DegradationLevel, EventPriority, EventType, create_event
+from qts.event import (
+    CallbackHandler,
+    DegradationLevel,
+    EventConfig,
+    EventDispatcher,
+    EventPriority,
+    EventType,
+    create_event,
+)
 from qts.safety import (
     ActionClass,
     CheckOutcome,
@@ -248,8 +257,11 @@ def test_reports_of_the_dispatcher_carry_their_numbers(tmp_path):
             dispatcher._bus.close_journal()
             await dispatcher.dispatch(position(1))
             await until(lambda: desk.safety.state is FAIL)
-        (found,) = [entry for entry in desk.trail() if entry["code"] == "FS063"]
-        assert found["payload"]["message"].startswith("journal_failed")
+        counted, numbers = [entry for entry in desk.trail() if entry["code"] == "FS063"]
+        assert (counted["actor"], counted["kind"], counted["to"]) == ("core", "transition", "FAIL")
+        assert (numbers["kind"], numbers["to"]) == ("alert", "")
+        assert numbers["payload"]["message"].startswith("journal_failed")
+        assert desk.safety.snapshot().consecutive == 1, "one fault counts once"
 
     run(work())
 
@@ -262,3 +274,31 @@ def test_entries_that_a_session_before_held_back_are_free_once_nothing_holds_the
             await until(lambda: desk.safety.permits(ActionClass.ENTRY))
 
     run(work())
+
+
+def test_a_fault_of_the_dispatcher_raises_the_word_while_nobody_listens(tmp_path):
+    """Neither an alert nor a raise is heard here, and the word forbids entries all the same."""
+
+    async def work():
+        word, seen = SafetyWord(), Seen()
+        dispatcher = EventDispatcher(
+            EventConfig.from_settings(load_config(None).event), journal=tmp_path / "journal", safety=word
+        )
+        assert dispatcher.raised_codes == {"FS063", "FS096", "FS097", "FS098"}, "FS095 is a note"
+        for priority, handler in seen.handlers():
+            dispatcher.register_handler(priority, handler)
+        await dispatcher.start()
+        dispatcher._bus.close_journal()
+        assert word.permits(ActionClass.ENTRY)
+        for number in range(3):
+            await dispatcher.dispatch(position(number))
+        assert not word.permits(ActionClass.ENTRY)
+        await until(lambda: seen.count(EventPriority.P0_CRITICAL) == 3)
+        await dispatcher.stop()
+        assert [(code, before, after) for code, before, after, *_ in word.take_raises()] == [("FS063", 0, 2)], "once"
+
+    run(work())
+
+
+def test_a_dispatcher_without_a_word_raises_nothing():
+    assert EventDispatcher(EventConfig.from_settings(load_config(None).event)).raised_codes == frozenset()

@@ -135,7 +135,7 @@ for number in range(10_000):
 def test_a_first_start_is_normal_and_leaves_records(home):
     assert shown(home).state == NORMAL
     assert {path.name for path in (home / "state").iterdir()} == {
-        "audit.jsonl", "kill_switch.json", "outbox.jsonl", "safety.json", "safety.lock",
+        "audit.jsonl", "kill_switch.json", "outbox.jsonl", "raises.log", "safety.json", "safety.lock",
     }  # fmt: skip
     assert {path.stat().st_mode & 0o077 for path in (home / "state").iterdir()} == {0}
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from qts.config import home_dir
 from qts.event import EventConfig, EventDispatcher, EventHandler, EventPriority
 from qts.event.consumers import Notifier, ReportMaker, StandardConsumers, standard_consumers
+from qts.safety import Entry
 
 if TYPE_CHECKING:
     from qts.config import QtsConfig
@@ -54,8 +55,9 @@ async def live_events(
         notifiers: channels to the operator beside the file; None = the terminal.
         reports: makers of further reports, by name.
         journal: whether P0 events are kept in `journal` of the home until they are handled.
-        safety: the safety state. The levels go by it at once; what the dispatcher alerts of is reported to it, and
-            while the dispatcher holds entries back the safety word does.
+        safety: the safety state. The levels go by it at once. A fault of the dispatcher raises its word before anybody
+            hears of it; what else the dispatcher alerts of is reported, and while the dispatcher holds entries back
+            the safety word does.
 
     Raises:
         UsageError: nobody handles P0, or two handlers of a level have one name.
@@ -64,7 +66,9 @@ async def live_events(
     """
     place = home_dir() if home is None else home
     dispatcher = EventDispatcher(
-        EventConfig.from_settings(config.event), journal=place / "journal" if journal else None
+        EventConfig.from_settings(config.event),
+        journal=place / "journal" if journal else None,
+        safety=None if safety is None else safety.word,
     )
 
     def events_report(request: "ReportRequest", part: Path) -> None:
@@ -98,10 +102,10 @@ async def _under(
     over = asyncio.Event()
 
     async def look() -> None:
-        while not over.is_set():
+        ended = asyncio.ensure_future(over.wait())
+        while not ended.done():
             watch.look()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), check_interval_ms / 1_000)
+            await asyncio.wait([ended], timeout=check_interval_ms / 1_000)
 
     task = asyncio.create_task(look())
     try:
@@ -119,15 +123,20 @@ class _Watch:
     def __init__(self, safety: "SafetyStateManager", dispatcher: EventDispatcher) -> None:
         self._safety = safety
         self._dispatcher = dispatcher
+        self._raised = dispatcher.raised_codes
         # A session before may have left the flag behind; nobody but a look takes it back.
         self._held: tuple[str, ...] = ("the session before",) if _ENTRIES in safety.snapshot().flags else ()
 
     def look(self) -> None:
-        """Look once."""
+        """Look once. What has raised the word already counts as that; its alert adds the numbers and nothing else."""
+        self._safety.poll()
         for alert in self._dispatcher.alerts():
-            if alert.code:
-                details = ", ".join(f"{name} {number}" for name, number in alert.numbers.items())
-                self._safety.apply_safety_result(alert.code, f"{alert.name}: {details}", "event", False)  # noqa: FBT003
+            details = f"{alert.name}: {', '.join(f'{name} {number}' for name, number in alert.numbers.items())}"
+            if alert.code in self._raised:
+                entry = Entry("core", "alert", alert.code, payload={"message": details, "stage": "event"})
+                self._safety.record_act(entry)
+            elif alert.code:
+                self._safety.apply_safety_result(alert.code, details, "event", False)  # noqa: FBT003
         holds = self._dispatcher.holds
         if holds != self._held:
             change = self._safety.set_flag if holds else self._safety.clear_flag

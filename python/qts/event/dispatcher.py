@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from qts._core import EngineError, LiveBus
+from qts._core import EngineError, LiveBus, SafetyWord
 from qts._shapes import BusSettings, EventRowOut
 from qts.clock import SystemClock
 from qts.codes import UsageError
@@ -103,6 +103,8 @@ class EventDispatcher:
         journal: directory of the journal. P0 events are written there before they are admitted; those whose handlers
             have not come back when the process ends are handled first after the next start, so handlers must be
             idempotent. One process at a time. None = no journal.
+        safety: the word that every order is held against. It is raised with the code of each fault of the dispatcher's
+            own at the instant that entries are blocked for it, whether or not Python runs.
         limits: the room of the journal. Segments in which every event is handled or a dead letter are retired by
             themselves: when they are old enough, whenever a new one is made, and before the quota is reached.
 
@@ -112,14 +114,19 @@ class EventDispatcher:
     """
 
     def __init__(
-        self, config: EventConfig, *, journal: Path | None = None, limits: JournalLimits | None = None
+        self,
+        config: EventConfig,
+        *,
+        journal: Path | None = None,
+        limits: JournalLimits | None = None,
+        safety: SafetyWord | None = None,
     ) -> None:
         settings = bus_settings(config)
         room = JournalLimits() if limits is None else limits
         settings["journal_segment_bytes"] = room.segment_bytes
         settings["journal_quota_bytes"] = room.quota_bytes
         settings["journal_keep_days"] = room.keep_days
-        self._bus = LiveBus(settings, journal)
+        self._bus = LiveBus(settings, journal, safety)
         self._config = config
         batches = {priority: config.queues[priority].batch_size for priority in EventPriority}
         batches[EventPriority.P0_CRITICAL] = P0_BATCH
@@ -328,6 +335,11 @@ class EventDispatcher:
         FS095 ends by itself. FS063, FS096, FS097 and FS098 stand until `release`; FS096 and FS097 pause P2 and P3, too.
         """
         return tuple(self._bus.holds())
+
+    @property
+    def raised_codes(self) -> frozenset[str]:
+        """Codes with which the safety word is raised, once for each alert of theirs; none without a word."""
+        return frozenset(self._bus.raised_codes)
 
     def release(self, code: str) -> bool:
         """Say that the cause of a code in `holds` has been dealt with; False if it still stands.

@@ -48,6 +48,11 @@ class Books:
             return error
         return None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether acts wait to be recorded."""
+        return bool(self._backlog)
+
     def keep_state(self, record: StateRecord) -> OSError | None:
         """Keep the state, unless nothing but the head of the audit trail is new."""
         head = {"audit_seq": 0, "audit_hash": ""}

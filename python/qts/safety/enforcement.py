@@ -1,7 +1,5 @@
 """The safety word as Python uses it: raising is open to all, releasing to two narrow ways."""
 
-import threading
-from collections import Counter
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -47,16 +45,25 @@ class ActionClass(IntEnum):
 
 
 class Raise(NamedTuple):
-    """One raise of the word by somebody else: code, state before and after, nanoseconds of whoever raised it."""
+    """One raise of the word by the core.
+
+    Attributes:
+        code: why.
+        from_state: the state before.
+        to_state: the state after.
+        at_ns: nanoseconds of whoever raised it.
+        seq: its number; each has a higher one than those before it, over restarts too where there is a log.
+    """
 
     code: str
     from_state: SafetyState
     to_state: SafetyState
     at_ns: int
+    seq: int
 
 
 class Enforcement:
-    """Raises and releases the word, and tells what others have raised.
+    """Raises and releases the word, and tells what the core has raised.
 
     Raising never waits and may be done by any thread. `heard` and the releases belong to whoever holds the manager's
     lock.
@@ -67,8 +74,6 @@ class Enforcement:
 
     def __init__(self, word: SafetyWord) -> None:
         self.word = word
-        self._own: Counter[tuple[str, int]] = Counter()
-        self._guard = threading.Lock()  # held for a few instructions, never while anything is waited for
 
     @property
     def state(self) -> SafetyState:
@@ -81,28 +86,21 @@ class Enforcement:
         value = self.word.value
         return tuple(name for name, mask in FLAGS.items() if value & mask == mask)
 
-    def raise_to(self, state: SafetyState, code: str, at_ns: int) -> None:
-        """Raise the word to at least `state`; NORMAL raises nothing."""
+    def raise_to(self, state: SafetyState) -> None:
+        """Raise the word to at least `state`, for one who records it himself; NORMAL raises nothing."""
         if state > SafetyState.NORMAL:
-            with self._guard:
-                self._own[code, at_ns] += 1
-            self.word.raise_state(state.severity, code, at_ns)
+            self.word.strengthen(state.severity)
 
     def set_flag(self, name: str) -> None:
         """Set a flag."""
         self.word.set_flags(FLAGS[name])
 
     def heard(self) -> list[Raise]:
-        """Return what others have raised since this was asked last, oldest first."""
-        found = []
-        raises = self.word.take_raises()
-        with self._guard:
-            for code, before, after, at_ns in raises:
-                if self._own[code, at_ns] > 1:
-                    self._own[code, at_ns] -= 1
-                elif self._own.pop((code, at_ns), 0) == 0:
-                    found.append(Raise(code, STATES[before], STATES[after], at_ns))
-        return found
+        """Return what the core has raised since this was asked last, oldest first."""
+        return [
+            Raise(code, STATES[before], STATES[after], at_ns, seq)
+            for code, before, after, at_ns, seq in self.word.take_raises()
+        ]
 
     def end_warning(self, seen: int) -> bool:
         """Lower WARNING to NORMAL if the word is still `seen`; whether that happened. No other state can be left so."""

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from qts.clock import Clock
+from qts.clock import Clock, from_ns
 from qts.codes import TABLE, lookup
 from qts.safety.audit import Entry
 from qts.safety.books import Books
 from qts.safety.config import SafetyConfig
-from qts.safety.enforcement import KILL_FLAGS, Enforcement, Raise
+from qts.safety.enforcement import KILL_FLAGS, STATES, Enforcement, Raise
 from qts.safety.exceptions import Refusal
 from qts.safety.machine import Machine
 from qts.safety.messages import both
@@ -23,6 +23,9 @@ from qts.safety.registry import KILL, STORAGE_FAILED, kind_of, level_of
 from qts.safety.snapshot import StateChange
 from qts.safety.states import EFFECT_TO_STATE, EventKind, KillLevel, SafetyEvent, SafetyState, TransitionResult
 from qts.safety.suspensions import Suspensions
+
+if TYPE_CHECKING:
+    from qts._core import RaiseLog
 
 Listener: TypeAlias = Callable[[StateChange], None]
 Lower: TypeAlias = Callable[[int, SafetyState], bool]
@@ -89,6 +92,9 @@ class Keeper:
         self._failing: set[str] = set()
         self._fail_mark: tuple[int | None, int | None] = (None, None)
         self._lost_seen = 0
+        self._raise_log: RaiseLog | None = None
+        self._raises_heard = 0
+        self._raises_kept = 0
         self._flying = 0
         self._flying_guard = threading.Lock()
 
@@ -110,7 +116,7 @@ class Keeper:
     def _take(self, event: SafetyEvent, told: Told) -> TransitionResult:
         """Let an event act that can only strengthen: the word is raised before anything is waited for."""
         with self._in_flight():
-            self._enforcement.raise_to(_floor(event), event.code, self._clock.monotonic_ns())
+            self._enforcement.raise_to(_floor(event))
             with self._locked():
                 self._hear()
                 return self._apply(event, told)
@@ -129,16 +135,40 @@ class Keeper:
     def _hear(self) -> None:
         """Take in what others have raised, so that it is in the records too."""
         for raised in self._enforcement.heard():
+            self._raises_heard = raised.seq
             self._apply(_event_of(raised), Told(actor=CORE))
         lost = self._enforcement.word.raises_lost
         if lost > self._lost_seen:
             self._lost_seen = lost
+            self._raises_heard = self._enforcement.word.taken_seq
             self._announce("raises_lost", NoticeLevel.WARNING, {"lost": lost})
             code = self._codes[-1] if self._codes else STORAGE_FAILED
             self._distrust_count()
             event = SafetyEvent(EventKind.RESTORE, code, restored=self._enforcement.state)
             self._apply(event, Told(actor=CORE, meta={"reason": "raises_lost"}))
         self._hear_flags()
+
+    def _attach_log(self, heard: int) -> None:
+        """Have the core write down what it raises from now on; up to the number `heard` that is in the records."""
+        self._raises_heard = self._raises_kept = heard
+        if self._raise_log is not None:
+            self._raise_log.attach(self._enforcement.word, heard)
+
+    def _hear_log(self) -> None:
+        """Take in what the core raised before the last process ended, and nobody had heard."""
+        if self._raise_log is None:
+            return
+        for seq, code, before, after, flags, wall_ns, at_ns in self._raise_log.left:
+            if seq > self._raises_heard:
+                self._raises_heard = seq
+                self._enforcement.word.set_flags(flags)
+                self._take_left(Raise(code, STATES[before], STATES[after], at_ns, seq), wall_ns)
+
+    def _take_left(self, left: Raise, wall_ns: int) -> None:
+        told = Told(actor=CORE, meta={"raised_at": from_ns(wall_ns).isoformat(), "heard": "after a restart"})
+        self._enforcement.raise_to(left.to_state)
+        # What had raised the state before it may not have been kept: from here it has raised it all the way.
+        self._apply(_event_of(left._replace(from_state=min(left.from_state, self._machine.state))), told)
 
     def _distrust_count(self) -> None:
         """Take it that there was a fail-safe just now: one more locks down."""
@@ -173,11 +203,7 @@ class Keeper:
 
     def _apply(self, event: SafetyEvent, told: Told) -> TransitionResult:
         result = self._machine.apply(event, self._clock.monotonic_ns())
-        self._enforcement.raise_to(
-            result.to_state if result.to_state > self._enforcement.state else SafetyState.NORMAL,
-            event.code or STORAGE_FAILED,
-            self._clock.monotonic_ns(),
-        )
+        self._enforcement.raise_to(result.to_state if result.to_state > self._enforcement.state else SafetyState.NORMAL)
         self._settle(event, result, told)
         return result
 
@@ -262,8 +288,14 @@ class Keeper:
         )
 
     def _persist(self) -> None:
-        """Keep the state as it is now."""
-        self._failed("state", self._books.keep_state(self._as_record()))
+        """Keep the state as it is now; what of the core's raises is in it and in the trail need be nowhere else."""
+        if not self._books.is_behind:
+            self._raises_kept = self._raises_heard
+        kept = self._raises_kept
+        error = self._books.keep_state(self._as_record())
+        if error is None and self._raise_log is not None:
+            self._raise_log.acknowledge(kept)
+        self._failed("state", error)
 
     def _as_record(self) -> StateRecord:
         machine, head = self._machine, self._books.audit.head
@@ -283,6 +315,7 @@ class Keeper:
             suspensions=self._suspensions.all(),
             audit_seq=head.seq,
             audit_hash=head.hash,
+            raises_heard=None if self._raise_log is None else self._raises_kept,
         )
 
     def _failed(self, book: str, error: OSError | None) -> None:
@@ -291,7 +324,7 @@ class Keeper:
             self._failing.discard(book)
         elif book not in self._failing:
             self._failing.add(book)
-            self._enforcement.raise_to(SafetyState.FAIL, STORAGE_FAILED, self._clock.monotonic_ns())
+            self._enforcement.raise_to(SafetyState.FAIL)
             self._apply(
                 # Books on one disk fail together: one cause.
                 SafetyEvent(EventKind.FAIL_SAFE, STORAGE_FAILED, "FAIL", cause="storage"),

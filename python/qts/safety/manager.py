@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from qts._core import SafetyWord
+from qts._core import RaiseLog, SafetyWord
 from qts.clock import Clock, from_ns
 from qts.codes import Effect, EngineFault, lookup
 from qts.safety.audit import AuditFile, AuditMemory, AuditTrail, Entry
@@ -25,6 +25,7 @@ from qts.safety.notices import NoticeLevel
 from qts.safety.notifier import Notifier
 from qts.safety.operators import Channel, OperatorBook
 from qts.safety.outbox import FileOutbox
+from qts.safety.raises import open_raises
 from qts.safety.record import FileVault, MemoryVault, Suspension, Unit, Vault
 from qts.safety.recovery import RECONCILIATION, ReleaseCheck
 from qts.safety.registry import KILL, STORAGE_FAILED, effects_of, is_order_guardrail, kind_of, level_of
@@ -72,6 +73,7 @@ class SafetyStateManager(ReleaseDesk):
         account_alias: first word of the phrase that releases LOCKDOWN.
         required_checks: names of checks without which nothing leaves FAIL or LOCKDOWN.
         environ: environment of the start.
+        raise_log: where the core writes down its raises until they are recorded; default: nowhere.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class SafetyStateManager(ReleaseDesk):
         account_alias: str = "account",
         required_checks: frozenset[str] = frozenset({RECONCILIATION}),
         environ: Mapping[str, str] = MappingProxyType({}),
+        raise_log: RaiseLog | None = None,
     ) -> None:
         config = config or SafetyConfig()
         vault = vault or MemoryVault()
@@ -97,6 +100,7 @@ class SafetyStateManager(ReleaseDesk):
         self.configure_release(operators, checks, account_alias, required_checks)
         self._seen: dict[tuple[str, object], TransitionResult] = {}
         self._closers: list[Callable[[], None]] = []
+        self._raise_log = raise_log
         self._start(look(vault, books.audit.head, environ))
 
     @classmethod
@@ -136,6 +140,9 @@ class SafetyStateManager(ReleaseDesk):
             opened.callback(os.close, lock_directory(state))
             audit, damage = _open_audit(state / "audit.jsonl", clock)
             opened.callback(audit.close)
+            vault = FileVault(state)
+            raises = open_raises(state / "raises.log", clock, vault.load_state().record)
+            opened.callback(raises.log.close)
             outbox = FileOutbox(state / "outbox.jsonl")
             opened.callback(outbox.close)
         except OSError as error:
@@ -148,7 +155,7 @@ class SafetyStateManager(ReleaseDesk):
                 clock,
                 config,
                 word=word,
-                vault=FileVault(state),
+                vault=vault,
                 audit=audit,
                 notifier=notifier,
                 operators=OperatorBook.at(home),
@@ -156,6 +163,7 @@ class SafetyStateManager(ReleaseDesk):
                 account_alias=account_alias,
                 required_checks=required_checks,
                 environ=os.environ if environ is None else environ,
+                raise_log=raises.log,
             )
         except BaseException:
             opened.close()
@@ -165,6 +173,8 @@ class SafetyStateManager(ReleaseDesk):
             manager._note("audit_repaired", reason="torn_line", payload={"cut_bytes": audit.cut_bytes})
         if damage:
             manager._distrust("audit_damaged", damage)
+        if raises.fault:
+            manager._distrust(raises.fault, raises.detail)
         notifier.start()
         return manager
 
@@ -390,6 +400,8 @@ class SafetyStateManager(ReleaseDesk):
         with self._locked():
             self._hear()
             self._failed("audit", self._books.catch_up())
+            if self._raises_kept < self._raises_heard:  # what was heard while the disk took nothing
+                self._persist()
             if self._machine.is_clear_due(self._clock.monotonic_ns()):
                 with suppress(Refusal):  # raised meanwhile: the next look finds it so
                     self._leave(
@@ -429,7 +441,7 @@ class SafetyStateManager(ReleaseDesk):
     def _kill_now(self, level: KillLevel, by: str, reason: str, meta: Mapping[str, object]) -> TransitionResult:
         with self._in_flight():
             self._enforcement.set_flag(f"KILL_{level.name}")
-            self._enforcement.raise_to(SafetyState.LOCKDOWN, KILL, self._clock.monotonic_ns())
+            self._enforcement.raise_to(SafetyState.LOCKDOWN)
             with self._locked():
                 self._engage(level, by, reason)
                 self._hear()
@@ -522,6 +534,7 @@ class SafetyStateManager(ReleaseDesk):
     def _start(self, restart: Restart) -> None:
         record = restart.record
         with self._locked():
+            self._attach_log(record.raises_heard or 0)
             for name in record.flags:
                 if name in CLEARABLE:
                     self._enforcement.set_flag(name)
@@ -543,7 +556,7 @@ class SafetyStateManager(ReleaseDesk):
             if restart.state > self._machine.state:
                 code = known_code(self._codes)
                 told = Told(kind="restore", message=both("restored"), meta={"reason": restart.reason})
-                self._enforcement.raise_to(restart.state, code, self._clock.monotonic_ns())
+                self._enforcement.raise_to(restart.state)
                 self._apply(SafetyEvent(EventKind.RESTORE, code, restored=restart.state), told)
                 self._since_ns, self._reason = record.since_ns, record.reason
             if restart.engaged is not None:  # what was engaged stays so, even if the switch has been disarmed since
@@ -553,6 +566,7 @@ class SafetyStateManager(ReleaseDesk):
                 self.engage_kill(level, by=by, reason=reason)
             if not self._config.kill_switch_armed:
                 self._announce("kill_disarmed", NoticeLevel.WARNING)
+            self._hear_log()
             self._failed("kill_switch", self._books.keep_kill(self._kill))
             self._hear()
             self._persist()
@@ -560,7 +574,7 @@ class SafetyStateManager(ReleaseDesk):
     def _distrust(self, reason: str, detail: str) -> None:
         """Begin in FAIL at least, as after a first fault: what was recorded cannot be relied on."""
         with self._locked():
-            self._enforcement.raise_to(SafetyState.FAIL, STORAGE_FAILED, self._clock.monotonic_ns())
+            self._enforcement.raise_to(SafetyState.FAIL)
             self._distrust_count()
             event = SafetyEvent(EventKind.RESTORE, STORAGE_FAILED, restored=max(SafetyState.FAIL, self._machine.state))
             self._apply(

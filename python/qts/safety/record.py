@@ -61,6 +61,7 @@ class StateRecord(_Model):
         suspensions: what is suspended.
         audit_seq: number of the last line of the audit trail.
         audit_hash: its hash.
+        raises_heard: number up to which raises of the core are in here and in the trail; None without a log of them.
     """
 
     version: int = Field(default=_VERSION, ge=1, le=_VERSION)
@@ -75,6 +76,7 @@ class StateRecord(_Model):
     suspensions: tuple[Suspension, ...] = ()
     audit_seq: int = Field(default=0, ge=0)
     audit_hash: str = GENESIS
+    raises_heard: int | None = Field(default=None, ge=0)
 
 
 class KillRecord(_Model):

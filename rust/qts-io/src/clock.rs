@@ -16,3 +16,9 @@ impl Clock for HostClock {
         seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
     }
 }
+
+/// UTC nanoseconds of this host, to label what is written and never to measure or decide.
+pub(crate) fn utc_ns() -> i64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}

@@ -11,6 +11,7 @@ pub mod journal;
 mod lines;
 pub mod measure;
 pub mod p0log;
+pub mod raiselog;
 mod stats;
 mod text;
 pub mod threads;

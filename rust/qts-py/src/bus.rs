@@ -25,6 +25,7 @@ use qts_io::p0log::{P0Log, events_to_replay};
 use qts_io::threads::Threads;
 
 use crate::carried::{self, Carried, OutRow, WireEvent};
+use crate::safety::SafetyWord;
 use crate::{errors, journal};
 use host::{AlertRow, Alerts, Host, Keeper};
 use outbox::{Batch, Outbox, Outboxes, RoomMaker, Terms};
@@ -59,16 +60,23 @@ pub(crate) struct LiveBus {
     log: Option<P0Log>,
     /// What the journal holds as not done, until the start.
     replay: Mutex<Vec<SlotEvent>>,
+    raises_safety: bool,
 }
 
 #[pymethods]
 impl LiveBus {
     /// A dispatcher that has not started; `settings` are named as in the specification of the dispatcher. With a
     /// `journal` directory P0 events are written there before they are admitted, and what is not done there is handled
-    /// first after the start. What is done may go: when it is old enough, or its room is needed.
+    /// first after the start. What is done may go: when it is old enough, or its room is needed. `safety` is raised with
+    /// each fault of the dispatcher's own.
     #[new]
-    #[pyo3(signature = (settings=None, journal=None))]
-    fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>, journal: Option<PathBuf>) -> PyResult<Self> {
+    #[pyo3(signature = (settings=None, journal=None, safety=None))]
+    fn new(
+        py: Python<'_>,
+        settings: Option<&Bound<'_, PyDict>>,
+        journal: Option<PathBuf>,
+        safety: Option<&SafetyWord>,
+    ) -> PyResult<Self> {
         let config::Settings { live: config, cores, journal: limits } = config::settings(settings)?;
         let (log, replay) = match journal {
             None => (None, Vec::new()),
@@ -92,7 +100,9 @@ impl LiveBus {
             keeper,
             hears_p0: Arc::clone(&hears_p0),
         };
-        let dispatcher = LiveDispatcher::new(config, Box::new(host));
+        let word = safety.map(|safety| Arc::clone(&safety.word));
+        let raises_safety = word.is_some();
+        let dispatcher = LiveDispatcher::under(config, Box::new(host), word);
         let p0 = dispatcher.p0_input(ProducerKind::Ordinary).ok_or_else(no_producer)?;
         let p1 = dispatcher.p1_input().ok_or_else(no_producer)?;
         Ok(Self {
@@ -106,6 +116,7 @@ impl LiveBus {
             threads,
             log,
             replay: Mutex::new(replay),
+            raises_safety,
         })
     }
 
@@ -303,6 +314,13 @@ impl LiveBus {
     fn holds(&self) -> Vec<&'static str> {
         let holds = self.dispatcher.holds();
         Cause::ALL.into_iter().filter(|cause| holds.has(*cause)).map(Cause::code).collect()
+    }
+
+    /// Codes with which the safety word is raised, once for each alert of theirs; none without a word.
+    #[getter]
+    fn raised_codes(&self) -> Vec<&'static str> {
+        let raised = |cause: &Cause| self.raises_safety && cause.raises_to().is_some();
+        Cause::ALL.into_iter().filter(raised).map(Cause::code).collect()
     }
 
     /// Take a cause away by its code once it has been dealt with; False if it still stands: after FS097 there is no

@@ -15,6 +15,7 @@ mod instruments;
 mod journal;
 mod measure;
 mod queues;
+mod raiselog;
 mod safety;
 mod sources;
 mod views;
@@ -60,6 +61,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(safety::code_table, module)?)?;
     module.add_function(wrap_pyfunction!(safety::lockdown_table, module)?)?;
     module.add_class::<safety::SafetyWord>()?;
+    module.add_class::<raiselog::RaiseLog>()?;
     module.add_class::<sources::CsvStream>()?;
     module.add_class::<instruments::Instruments>()?;
     module.add_class::<engine::StepEngine>()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use qts_core::safety::codes::{self, Code, Text};
-use qts_core::safety::{ActionClass, Flags, ProtectiveExits, ReleaseError, SafetyWord as Word, State};
+use qts_core::safety::{ActionClass, Flags, ProtectiveExits, Raise, ReleaseError, SafetyWord as Word, State};
 
 use crate::errors;
 
@@ -41,7 +41,7 @@ fn mask(bits: u64) -> PyResult<Flags> {
 /// The word that every order is held against. No method waits; all may be called from any thread.
 #[pyclass(module = "qts._core", frozen)]
 pub(crate) struct SafetyWord {
-    word: Arc<Word>,
+    pub(crate) word: Arc<Word>,
 }
 
 #[pymethods]
@@ -100,6 +100,17 @@ impl SafetyWord {
         Ok(self.word.raise(to, Flags::NONE, row, at_ns))
     }
 
+    /// Raise the state to at least `state` for one who records it himself: no raise is kept; whether it changed.
+    fn strengthen(&self, state: u8) -> PyResult<bool> {
+        Ok(self.word.strengthen(self::state(state)?))
+    }
+
+    /// Number of the last raise when they were taken last, those that were not kept among them.
+    #[getter]
+    fn taken_seq(&self) -> u64 {
+        self.word.taken_seq()
+    }
+
     /// Lower the state from what was seen to `to_state`; whether that happened.
     fn release(&self, seen: u64, to_state: u8) -> PyResult<bool> {
         done(self.word.release(seen, state(to_state)?))
@@ -127,9 +138,10 @@ impl SafetyWord {
     }
 
     /// The raises since this was asked last, oldest first.
-    fn take_raises(&self) -> Vec<(&'static str, u8, u8, u64)> {
+    fn take_raises(&self) -> Vec<(&'static str, u8, u8, u64, u64)> {
         let raises = self.word.take_raises();
-        raises.iter().map(|raise| (raise.code.code, raise.from as u8, raise.to as u8, raise.at_ns)).collect()
+        let row = |raise: &Raise| (raise.code.code, raise.from as u8, raise.to as u8, raise.at_ns, raise.seq);
+        raises.iter().map(row).collect()
     }
 }
 

@@ -32,7 +32,8 @@ def test_a_raise_is_recorded_and_a_release_needs_it_to_have_been_heard():
     assert word.raise_state(WARNING, "AN011", 8) is False
     assert word.state == FAIL
     assert word.release(word.value, NORMAL) is False
-    assert word.take_raises() == [("FS040", NORMAL, FAIL, 7), ("AN011", FAIL, FAIL, 8)]
+    assert word.take_raises() == [("FS040", NORMAL, FAIL, 7, 1), ("AN011", FAIL, FAIL, 8, 2)]
+    assert word.taken_seq == 2
     assert word.take_raises() == []
     seen = word.value
     word.raise_state(FAIL, "FS043", 9)
@@ -40,6 +41,17 @@ def test_a_raise_is_recorded_and_a_release_needs_it_to_have_been_heard():
     assert word.release(seen, NORMAL) is False
     assert word.release(word.value, WARNING) is True
     assert word.state == WARNING
+
+
+def test_who_records_it_himself_leaves_no_raise_to_be_heard():
+    word = SafetyWord()
+    seen = word.value
+    assert word.strengthen(FAIL) is True
+    assert word.strengthen(WARNING) is False
+    assert (word.state, word.take_raises()) == (FAIL, [])
+    assert word.value != seen
+    with pytest.raises(ValueError, match="safety state 4"):
+        word.strengthen(4)
 
 
 def test_flags_are_set_and_cleared_on_what_was_seen():

@@ -114,3 +114,26 @@ fn a_flag_set_beside_a_clear_stands() {
         assert_eq!(word.state(), State::Fail);
     });
 }
+
+/// Fails if a raise wakes nobody, or wakes before it is there to be written.
+#[test]
+fn a_scribe_who_sleeps_writes_every_raise() {
+    check(|| {
+        let word = word();
+        word.attach_scribe(0);
+        let raisers = [1, 2].map(|at_ns| {
+            let word = Arc::clone(&word);
+            thread::spawn(move || word.raise(State::Fail, Flags::NONE, &FS040, at_ns))
+        });
+        let (mut seen, mut count) = (0, 0);
+        while count < 2 {
+            word.wait_as_scribe(|| word.last_seq() > seen);
+            let unwritten = word.unwritten();
+            seen = unwritten.last().map_or(seen, |raise| raise.seq);
+            count += unwritten.len();
+            word.written(seen);
+        }
+        raisers.map(|raiser| raiser.join().unwrap());
+        assert_eq!((seen, word.unwritten().len()), (2, 0));
+    });
+}

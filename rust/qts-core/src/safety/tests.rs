@@ -118,7 +118,10 @@ fn a_raise_never_lowers_and_is_recorded_even_if_it_changes_nothing() {
     assert!(word.raise(State::Lockdown, Flags::NONE, &FS050, 7));
     assert!(!word.raise(State::Fail, Flags::NONE, &FS040, 8));
     assert_eq!((word.state(), word.flags()), (State::Lockdown, Flags::ENTRIES_BLOCKED));
-    let raise = |code, from, to, at_ns| Raise { code, from, to, at_ns };
+    let raise = |code, from, to, at_ns| {
+        let flags = if at_ns == 5 { Flags::ENTRIES_BLOCKED } else { Flags::NONE };
+        Raise { seq: at_ns - 4, code, from, to, flags, at_ns }
+    };
     let expected = [
         raise(&FS040, State::Normal, State::Fail, 5),
         raise(&FS043, State::Fail, State::Fail, 6),
@@ -203,6 +206,58 @@ fn raises_beyond_those_kept_are_counted_and_must_be_heard_of_too() {
         "the first ones tell the cause"
     );
     assert_eq!(word.raises_lost(), 44);
+    assert_eq!(word.release(word.value(), State::Normal), Ok(()));
+}
+
+#[test]
+fn a_scribe_gets_what_nobody_has_taken_and_all_that_comes() {
+    let word = word();
+    word.raise(State::Fail, Flags::NONE, &FS040, 1);
+    word.take_raises();
+    word.raise(State::Fail, Flags::NONE, &FS043, 2);
+    assert_eq!((word.unwritten(), word.taken_seq(), word.last_seq()), (vec![], 1, 2));
+    assert!(word.attach_scribe(10));
+    assert!(!word.attach_scribe(20), "one at a time");
+    word.raise(State::Fail, Flags::NONE, &FS050, 3);
+    let numbers =
+        |raises: Vec<Raise>| raises.iter().map(|raise| (raise.seq, raise.at_ns)).collect::<Vec<_>>();
+    assert_eq!(numbers(word.unwritten()), [(11, 2), (12, 3)]);
+    assert_eq!(numbers(word.take_raises()), [(11, 2), (12, 3)], "whatever the scribe does");
+    assert_eq!(word.taken_seq(), 12);
+    word.written(11);
+    assert_eq!(numbers(word.unwritten()), [(12, 3)]);
+    word.detach_scribe();
+    assert_eq!(word.unwritten(), []);
+    assert!(word.attach_scribe(5));
+    word.raise(State::Fail, Flags::NONE, &FS040, 4);
+    assert_eq!(numbers(word.unwritten()), [(13, 4)], "numbers never go back");
+}
+
+#[test]
+fn of_the_raises_beyond_those_kept_the_strongest_is_written() {
+    let word = word();
+    word.attach_scribe(0);
+    for at_ns in 0..300 {
+        word.raise(State::Warning, Flags::NONE, &FS040, at_ns);
+    }
+    word.raise(State::Lockdown, Flags::NONE, &FS050, 300);
+    word.raise(State::Fail, Flags::NONE, &FS043, 301);
+    let unwritten = word.unwritten();
+    let last = unwritten[255];
+    assert_eq!((unwritten.len(), unwritten[254].seq), (256, 255));
+    assert_eq!((last.seq, last.code, last.to), (301, &FS050, State::Lockdown));
+}
+
+#[test]
+fn who_records_it_himself_raises_without_a_record() {
+    let word = word();
+    word.attach_scribe(0);
+    assert!(word.strengthen(State::Fail));
+    let seen = word.value();
+    assert!(!word.strengthen(State::Warning));
+    assert_eq!(word.state(), State::Fail);
+    assert_eq!((word.take_raises(), word.unwritten()), (vec![], vec![]));
+    assert_eq!(word.release(seen, State::Normal), Err(ReleaseError::Changed), "it counts all the same");
     assert_eq!(word.release(word.value(), State::Normal), Ok(()));
 }
 

@@ -13,24 +13,30 @@
 //! a release of what was seen before it must fail all the same.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::codes::Code;
 use super::permit::{self, ActionClass, Flags, ProtectiveExits, State};
-use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, Signal, lock};
 
 const ONE_RAISE: u64 = 1 << 32;
-/// Raises that wait to be taken; those beyond it are counted, not kept. The first ones tell the cause.
+/// Raises that wait to be taken, and as many that wait to be written; those beyond it are counted, not kept. The first
+/// ones tell the cause.
 const RAISES_KEPT: usize = 256;
 
 /// One raise of the state, as it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raise {
+    /// Its number: each has a higher one than those before it.
+    pub seq: u64,
     /// Why.
     pub code: &'static Code,
     /// The state before.
     pub from: State,
     /// The state after; equal to `from` if that was as strong already.
     pub to: State,
+    /// Flags that were set with it.
+    pub flags: Flags,
     /// When, in the nanoseconds of whoever raised it.
     pub at_ns: u64,
 }
@@ -58,6 +64,12 @@ struct Kept {
     /// Since raises were taken last.
     lost: u64,
     lost_ever: u64,
+    /// Number of the last raise.
+    last_seq: u64,
+    /// Number of the last raise when raises were taken last.
+    taken_seq: u64,
+    /// What a scribe has not written down yet; None without one.
+    unwritten: Option<VecDeque<Raise>>,
 }
 
 /// State, flags and policy in one atomic word, with the raises that led to it.
@@ -68,6 +80,7 @@ pub struct SafetyWord {
     /// word knows of its record even while that is still being written.
     unheard: AtomicU64,
     kept: Mutex<Kept>,
+    scribe: Signal,
 }
 
 impl SafetyWord {
@@ -77,6 +90,7 @@ impl SafetyWord {
             word: Padded(AtomicU64::new(permit::with_exits(exits))),
             unheard: AtomicU64::new(0),
             kept: Mutex::new(Kept::default()),
+            scribe: Signal::default(),
         }
     }
 
@@ -103,7 +117,8 @@ impl SafetyWord {
 
     /// Raises the state to at least `state` and sets `flags`, in one step. Whether the state has changed.
     ///
-    /// Works from the instant the word has changed; recording it takes a lock for a few instructions.
+    /// Works from the instant the word has changed; recording it takes a lock for a few instructions, and wakes the scribe
+    /// if there is one.
     pub fn raise(&self, state: State, flags: Flags, code: &'static Code, at_ns: u64) -> bool {
         self.unheard.fetch_add(1, Ordering::Relaxed);
         let before = self.update(|word| {
@@ -113,13 +128,37 @@ impl SafetyWord {
         let from = permit::state_of(before);
         let to = from.max(state);
         let mut kept = lock(&self.kept);
+        kept.last_seq = kept.last_seq.saturating_add(1);
+        let raise = Raise { seq: kept.last_seq, code, from, to, flags, at_ns };
         if kept.raises.len() < RAISES_KEPT {
-            kept.raises.push_back(Raise { code, from, to, at_ns });
+            kept.raises.push_back(raise);
         } else {
             kept.lost = kept.lost.saturating_add(1);
             kept.lost_ever = kept.lost_ever.saturating_add(1);
         }
+        if let Some(unwritten) = &mut kept.unwritten {
+            // Of those beyond what is kept, the strongest has to outlive the process.
+            if unwritten.len() >= RAISES_KEPT
+                && unwritten.back().is_some_and(|last| last.to < to || !last.flags.contains(flags))
+            {
+                unwritten.pop_back();
+            }
+            if unwritten.len() < RAISES_KEPT {
+                unwritten.push_back(raise);
+            }
+        }
+        drop(kept);
+        self.scribe.notify();
         from != to
+    }
+
+    /// Raises the state to at least `state`, for one who records it himself before he releases anything: no raise is kept.
+    /// Whether the state has changed.
+    pub fn strengthen(&self, state: State) -> bool {
+        let before = self.update(|word| {
+            permit::with_state(word, permit::state_of(word).max(state)).wrapping_add(ONE_RAISE)
+        });
+        permit::state_of(before) < state
     }
 
     /// Sets flags; whether one of them was not set before.
@@ -158,6 +197,7 @@ impl SafetyWord {
         let mut kept = lock(&self.kept);
         let raises: Vec<_> = std::mem::take(&mut kept.raises).into();
         let heard = (raises.len() as u64).saturating_add(std::mem::take(&mut kept.lost));
+        kept.taken_seq = kept.last_seq;
         drop(kept);
         self.unheard.fetch_sub(heard, Ordering::Relaxed);
         raises
@@ -166,6 +206,60 @@ impl SafetyWord {
     /// How many raises were counted without being kept, ever: the state they led to stands all the same.
     pub fn raises_lost(&self) -> u64 {
         lock(&self.kept).lost_ever
+    }
+
+    /// Number of the last raise when they were taken last, those that were lost among them.
+    pub fn taken_seq(&self) -> u64 {
+        lock(&self.kept).taken_seq
+    }
+
+    /// Number of the last raise.
+    pub fn last_seq(&self) -> u64 {
+        lock(&self.kept).last_seq
+    }
+
+    /// Keeps raises for a scribe from now on, beginning with those that nobody has taken; their numbers are above `after`.
+    /// False if there is a scribe already.
+    pub fn attach_scribe(&self, after: u64) -> bool {
+        let mut kept = lock(&self.kept);
+        if kept.unwritten.is_some() {
+            return false;
+        }
+        let shift = after.saturating_sub(kept.taken_seq);
+        kept.taken_seq = kept.taken_seq.saturating_add(shift);
+        kept.last_seq = kept.last_seq.saturating_add(shift);
+        for raise in &mut kept.raises {
+            raise.seq = raise.seq.saturating_add(shift);
+        }
+        kept.unwritten = Some(kept.raises.clone());
+        true
+    }
+
+    /// Keeps nothing for a scribe any more.
+    pub fn detach_scribe(&self) {
+        lock(&self.kept).unwritten = None;
+    }
+
+    /// What the scribe has not written yet, oldest first.
+    pub fn unwritten(&self) -> Vec<Raise> {
+        lock(&self.kept).unwritten.iter().flatten().copied().collect()
+    }
+
+    /// Says that the raises up to that number are written.
+    pub fn written(&self, through: u64) {
+        if let Some(unwritten) = &mut lock(&self.kept).unwritten {
+            unwritten.retain(|raise| raise.seq > through);
+        }
+    }
+
+    /// Has the scribe sleep until `is_due` says so; it is asked whenever there is a raise or [`Self::wake_scribe`].
+    pub fn wait_as_scribe(&self, mut is_due: impl FnMut() -> bool) {
+        while !self.scribe.wait(Duration::MAX, &mut is_due) {}
+    }
+
+    /// Has the scribe look again.
+    pub fn wake_scribe(&self) {
+        self.scribe.notify();
     }
 
     /// Applies `raised` to the word, whatever others do to it meanwhile; the word before.

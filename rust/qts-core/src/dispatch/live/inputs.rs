@@ -75,7 +75,7 @@ impl P0Input {
         self.overflows = false;
         let result = self.producer.try_put(event);
         if matches!(result, PutResult::Spilled | PutResult::RefusedFull) && !event.is_express() {
-            self.shared.holds.raise(Cause::P0Full);
+            self.shared.block(Cause::P0Full);
         }
         match result {
             PutResult::RefusedFull if self.kind == ProducerKind::Protected => self.overflow(event),

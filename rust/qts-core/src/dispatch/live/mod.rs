@@ -44,6 +44,7 @@ pub use ticks::{TICK_BYTES, TICK_FIELDS, TickBatch, TickBytes, TickFault, tick_r
 use crate::clock::Clock;
 use crate::event::{DegradationLevel, EventPriority, EventType, PutResult};
 use crate::queue::{BoundedQueue, ProducerKind, QueueCounters};
+use crate::safety::SafetyWord;
 use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, Padded, Signal, lock};
 use figures::{Desk, Figures};
 use handlers::{DeadLetters, Registry};
@@ -214,6 +215,11 @@ impl fmt::Debug for LiveDispatcher {
 impl LiveDispatcher {
     /// A dispatcher that has not started. P0 is let in already, and handled once it has.
     pub fn new(config: LiveConfig, outside: Box<dyn Outside>) -> Self {
+        Self::under(config, outside, None)
+    }
+
+    /// The same, which raises `word` with the code of each fault of its own, at the instant it blocks entries for it.
+    pub fn under(config: LiveConfig, outside: Box<dyn Outside>, word: Option<Arc<SafetyWord>>) -> Self {
         let p0 = BoundedQueue::new(
             config.p0_capacity,
             config.p0_spill_capacity,
@@ -245,7 +251,7 @@ impl LiveDispatcher {
             state: AtomicUsize::new(State::Stopped as usize),
             batch_factor: [AtomicUsize::new(1), AtomicUsize::new(1)],
             dead_letters: Mutex::new(DeadLetters::new(config.dead_letters)),
-            holds: Arc::default(),
+            holds: Arc::new(Holds::under(word)),
             faults: AtomicU64::new(0),
             journal_failures: AtomicU64::new(0),
             isolation_violations: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -506,9 +512,13 @@ impl Shared {
 
     /// Blocks entries, and decisions where the cause asks for it; true if it did not stand before.
     fn fail(&self, cause: Cause) -> bool {
-        let is_new = self.holds.raise(cause);
+        let is_new = self.block(cause);
         self.wake_monitor();
         is_new
+    }
+
+    fn block(&self, cause: Cause) -> bool {
+        self.holds.raise(cause, || self.now_ns())
     }
 
     fn wake_monitor(&self) {

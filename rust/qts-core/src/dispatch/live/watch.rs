@@ -56,7 +56,7 @@ impl Watch {
         }
         // A producer counts first and blocks then: what it blocked meanwhile must not have been released.
         if measures.p0_is_full || shared.p0.full_count() != seen.p0_full {
-            shared.holds.raise(Cause::P0Full);
+            shared.block(Cause::P0Full);
         }
         for (total, is_violated) in shared.isolation_violations.iter().zip(measures.violations) {
             total.fetch_add(u64::from(is_violated), Ordering::Relaxed);
