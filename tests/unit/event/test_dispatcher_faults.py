@@ -165,12 +165,12 @@ def test_a_journal_that_comes_near_its_quota_is_told_before_it_blocks_entries(tm
         assert alert.numbers["quota"] == limits.quota_bytes
         assert 0.8 * limits.quota_bytes <= alert.numbers["used"] <= limits.quota_bytes
         await until(lambda: len(gate.handled) == number)
-        assert (bus.holds, bus.figures().journal_failures) == ((), 0)
+        await until(lambda: bus.holds == ())  # P0 may have been full for a moment, which ends by itself
+        assert bus.figures().journal_failures == 0
         gate.open.clear()
-        while not bus.holds:
+        while "FS063" not in bus.holds:
             assert await bus.dispatch(fill(number))
             number += 1
-        assert bus.holds == ("FS063",)
         (alert,) = await alerts.wait("journal_failed")
         assert alert.code == "FS063"
         gate.open.set()
