@@ -7,7 +7,6 @@ moment: the index from the Korean close on, the VIX from its publication on.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -92,13 +91,7 @@ def replay(history: History, policy: GatePolicy, *, has_operator: bool = False, 
             after STUCK_DAYS days, and every STUCK_DAYS days from then on, the drawdown begins anew.
         is_hourly: step every hour. Else hours are left out in which nothing can happen.
     """
-    log = logging.getLogger("qts.state")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # thousands of alarms of years long past
-    try:
-        return _Replay(history, policy, has_operator=has_operator, is_hourly=is_hourly).run()
-    finally:
-        log.setLevel(level)
+    return _Replay(history, policy, has_operator=has_operator, is_hourly=is_hourly).run()
 
 
 class _Replay:
@@ -175,28 +168,12 @@ class _Replay:
     def _next(self, now_ns: int) -> int:
         """Return the next hour to be evaluated.
 
-        While no rule is met, nothing is counted and no limit is tightened, evaluations leave no trace, and what they
-        are about changes at moments that are known: those of `_news`, and those at which the state has lasted long
-        enough for a rule. Hours before the first of them can be left out.
+        Where time alone can move nothing, evaluations leave no trace until there is news: hours before it are left out.
         """
-        if self._is_hourly or self._is_busy():
+        if self._is_hourly or self._manager.may_move_unprompted():
             return now_ns + HOUR_NS
         place = bisect_right(self._news_ns, now_ns)
-        waits = (self._config.defensive_to_balanced, self._config.balanced_to_aggressive)
-        ages_ns = [self._since_ns + wait.min_duration_days * NS_PER_DAY for wait in waits]
-        due_ns = [*self._news_ns[place : place + 1], *(at_ns for at_ns in ages_ns if at_ns > now_ns)]
-        return _hour_from(min(due_ns, default=self._end_ns + 1))
-
-    def _is_busy(self) -> bool:
-        """Whether the next hour may differ from this one although nothing has happened."""
-        snapshot = self._manager.get_snapshot()
-        if snapshot.pending_target is not None or snapshot.tightened:
-            return True
-        for target, conditions in self._manager.next_transitions():
-            met = [one.is_met for one in conditions]
-            if all(met) if target.rank > snapshot.current_state.rank else any(met):
-                return True
-        return False
+        return _hour_from(min(self._news_ns[place : place + 1], default=self._end_ns + 1))
 
     def _news(self, history: History) -> list[int]:
         """Return every moment after which a metric, or the trust in it, may be another one; ascending."""
