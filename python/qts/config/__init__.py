@@ -7,7 +7,14 @@ from qts.config.findings import Finding
 from qts.config.live_gate import LiveEvidence, LiveGate
 from qts.config.manager import ConfigManager
 from qts.config.models.event import EventSettings
-from qts.config.models.local import LocalConfig, RiskConfig, VolIndexConfig
+from qts.config.models.local import (
+    HARD_MAX_DAILY_LOSS,
+    HARD_MAX_EXPOSURE,
+    HARD_MAX_SYMBOL_EXPOSURE,
+    LocalConfig,
+    RiskConfig,
+    VolIndexConfig,
+)
 from qts.config.models.pipeline import (
     ReentryCooldown,
     SimSession,
@@ -42,6 +49,9 @@ from qts.config.resolved import QtsConfig
 from qts.config.secrets import Secrets, load_secrets
 
 __all__ = [
+    "HARD_MAX_DAILY_LOSS",
+    "HARD_MAX_EXPOSURE",
+    "HARD_MAX_SYMBOL_EXPOSURE",
     "AlwaysOpenCalendar",
     "AnomalySettings",
     "Change",

@@ -21,11 +21,6 @@ AdjustmentReason: TypeAlias = Literal["NEW_ENTRY", "REBALANCE", "EXIT", "NONE"]
 RATE_ONE: Final = 100_000_000
 """One whole, where a cost rate travels as an integer."""
 
-HARD_MAX_EXPOSURE_PPM: Final = 950_000
-HARD_MAX_SYMBOL_EXPOSURE_PPM: Final = 150_000
-HARD_MAX_DAILY_LOSS_PPM: Final = 50_000
-"""Ceilings that no operating state lifts a limit above."""
-
 GATES: Final = (
     "sanity",
     "permission",

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.engines.contracts import (
-    GATES,
-    HARD_MAX_DAILY_LOSS_PPM,
-    HARD_MAX_EXPOSURE_PPM,
-    HARD_MAX_SYMBOL_EXPOSURE_PPM,
-    RATE_ONE,
-    RiskDecision,
-    RiskLimits,
-    RiskQuestion,
-)
+from qts.config import HARD_MAX_DAILY_LOSS, HARD_MAX_EXPOSURE, HARD_MAX_SYMBOL_EXPOSURE
+from qts.engines.contracts import GATES, RATE_ONE, RiskDecision, RiskLimits, RiskQuestion
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
     from qts.engines.contracts import RiskStage
     from qts.strategy.contracts import Terms
 
+_MAX_EXPOSURE_PPM: Final = int(HARD_MAX_EXPOSURE * PPM)
+_MAX_SYMBOL_EXPOSURE_PPM: Final = int(HARD_MAX_SYMBOL_EXPOSURE * PPM)
+_MAX_DAILY_LOSS_PPM: Final = int(HARD_MAX_DAILY_LOSS * PPM)
 _CODES: Final = {
     "sanity": "",  # says itself which part is insane
     "permission": "",  # carries the code of what forbids
@@ -75,8 +70,8 @@ class RiskEngine:
         limits = self._limits
         terms, price, equity = question.terms, question.price, question.equity
         is_crowded = question.open_symbols >= question.max_positions and not question.symbol_is_open
-        symbol_ppm = _scaled(limits.max_symbol_exposure_ppm, question, HARD_MAX_SYMBOL_EXPOSURE_PPM)
-        gross_ppm = _scaled(limits.max_exposure_ppm, question, HARD_MAX_EXPOSURE_PPM)
+        symbol_ppm = _scaled(limits.max_symbol_exposure_ppm, question, _MAX_SYMBOL_EXPOSURE_PPM)
+        gross_ppm = _scaled(limits.max_exposure_ppm, question, _MAX_EXPOSURE_PPM)
         return (
             desired,
             0 if question.permission else desired,
@@ -96,7 +91,7 @@ class RiskEngine:
 
     def _is_losing_day(self, question: RiskQuestion) -> bool:
         loss = question.start_equity - question.equity
-        limit_ppm = _scaled(self._limits.daily_loss_warning_ppm, question, HARD_MAX_DAILY_LOSS_PPM)
+        limit_ppm = _scaled(self._limits.daily_loss_warning_ppm, question, _MAX_DAILY_LOSS_PPM)
         return loss * PPM >= limit_ppm * question.start_equity > 0
 
     def _drawdown_cap(self, question: RiskQuestion) -> int:
@@ -121,7 +116,10 @@ def _exit_checks(question: RiskQuestion) -> tuple[int, ...]:
 
 
 def _scaled(limit_ppm: int, question: RiskQuestion, ceiling_ppm: int) -> int:
-    """Return a limit times the operating state's factor, up to its ceiling."""
+    """Return a limit times the operating state's factor, which lifts it up to its ceiling at most.
+
+    A limit above its ceiling does not come from a configuration; it is lowered by a factor, and lifted by none.
+    """
     return min(limit_ppm * question.multiplier_ppm // PPM, max(ceiling_ppm, limit_ppm))
 
 

@@ -1,13 +1,18 @@
 """`config_local.json`: system, hard risk limits, broker choice, loop. Never changed by a strategy."""
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from qts.config.fields import Flag, Fraction, Number, Whole, refuse
 from qts.config.models.base import Section
 from qts.config.models.safety import KillSwitchConfig
+
+HARD_MAX_EXPOSURE: Final = Decimal("0.95")
+HARD_MAX_SYMBOL_EXPOSURE: Final = Decimal("0.15")
+HARD_MAX_DAILY_LOSS: Final = Decimal("0.05")
+"""Ceilings, as fractions of equity: no configuration and no operating state lifts a limit above them."""
 
 
 class LoopConfig(Section):
@@ -21,14 +26,14 @@ class LoopConfig(Section):
 class RiskConfig(Section):
     """Hard limits of the risk gate. Fractions are of account equity."""
 
-    max_exposure_pct: Annotated[Fraction, Field(le=Decimal("0.95"))] = Field(
+    max_exposure_pct: Annotated[Fraction, Field(le=HARD_MAX_EXPOSURE)] = Field(
         default=Decimal("0.50"),
         description="Most of the equity that may be invested, all positions together.",
     )
-    max_symbol_exposure_pct: Annotated[Fraction, Field(le=Decimal("0.15"))] = Field(
+    max_symbol_exposure_pct: Annotated[Fraction, Field(le=HARD_MAX_SYMBOL_EXPOSURE)] = Field(
         default=Decimal("0.10"), description="Most of the equity that one symbol may hold."
     )
-    daily_loss_warning_pct: Annotated[Fraction, Field(le=Decimal("0.05"))] = Field(
+    daily_loss_warning_pct: Annotated[Fraction, Field(le=HARD_MAX_DAILY_LOSS)] = Field(
         default=Decimal("0.02"), description="Loss of the day from which on no entry is made."
     )
     dd_warning_pct: Fraction = Field(
