@@ -8,7 +8,6 @@
 Nothing is loaded before it is asked for, so that `import qts` is quick.
 """
 
-import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from qts.strategy import Intent, Strategy
 
 __all__ = ["Engine", "Intent", "Strategy", "__version__", "backtest"]
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # whoever wants our log asks for it
 
 _HOMES: Final = {
     "Engine": "qts.engine",

@@ -216,7 +216,8 @@ class StateBook:
 
     def note(self, code: str, text: str) -> None:
         """Tell of a code."""
-        _LOG.warning("%s: %s", code, text)
+        # Somebody who listens tells people; where nobody does, the log is the only way.
+        _LOG.log(logging.WARNING if self._listener is None else logging.INFO, "%s: %s", code, text)
         if self._listener is not None:
             try:
                 self._listener.on_code(code, text)
