@@ -266,6 +266,27 @@ def test_reports_of_the_dispatcher_carry_their_numbers(tmp_path):
     run(work())
 
 
+def test_entries_are_held_back_while_nobody_can_look(tmp_path, monkeypatch):
+    async def work():
+        desk, seen = Desk(tmp_path / "desk"), Seen()
+        async with live_events(load_config(None), seen.handlers(), home=tmp_path, notifiers=(), safety=desk.safety) as (
+            dispatcher,
+            _,
+        ):
+
+            def broken():
+                raise RuntimeError("no alerts today")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(dispatcher, "alerts", broken)
+                await until(lambda: not desk.safety.permits(ActionClass.ENTRY))
+                flag = next(entry for entry in desk.trail() if entry["kind"] == "flag")
+                assert flag["payload"]["reason"] == "RuntimeError: no alerts today"
+            await until(lambda: desk.safety.permits(ActionClass.ENTRY))
+
+    run(work())
+
+
 def test_entries_that_a_session_before_held_back_are_free_once_nothing_holds_them(tmp_path):
     async def work():
         desk, seen = Desk(tmp_path / "desk"), Seen()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.config import home_dir
+from qts.engines import one_line
 from qts.event import EventConfig, EventDispatcher, EventHandler, EventPriority
 from qts.event.consumers import Notifier, ReportMaker, StandardConsumers, standard_consumers
 from qts.safety import Entry
@@ -128,7 +129,16 @@ class _Watch:
         self._held: tuple[str, ...] = ("the session before",) if _ENTRIES in safety.snapshot().flags else ()
 
     def look(self) -> None:
-        """Look once. What has raised the word already counts as that; its alert adds the numbers and nothing else."""
+        """Look once. If that fails, entries are held back until a look succeeds: nobody watches what is traded on."""
+        try:
+            self._report()
+            holds = self._dispatcher.holds
+        except Exception as error:
+            holds = (one_line(error),)
+        self._hold(holds)
+
+    def _report(self) -> None:
+        """Pass alerts on. What has raised the word already counts as that; its alert adds the numbers alone."""
         self._safety.poll()
         for alert in self._dispatcher.alerts():
             details = f"{alert.name}: {', '.join(f'{name} {number}' for name, number in alert.numbers.items())}"
@@ -137,7 +147,8 @@ class _Watch:
                 self._safety.record_act(entry)
             elif alert.code:
                 self._safety.apply_safety_result(alert.code, details, "event", False)  # noqa: FBT003
-        holds = self._dispatcher.holds
+
+    def _hold(self, holds: tuple[str, ...]) -> None:
         if holds != self._held:
             change = self._safety.set_flag if holds else self._safety.clear_flag
             change(_ENTRIES, by="event dispatcher", reason=", ".join(holds))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from qts.clock import NS_PER_S, SimClock
-from qts.codes import lookup
+from qts.codes import EngineFault, lookup
 from qts.engine.safety import follow_halt, safety_config
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import NOT_APPROVED
@@ -283,7 +283,11 @@ class Supervisor:
             self._account.close_trade(net, is_scalp=fill.track == "SCALP")
 
     def record_reload(self, record: "ReloadRecord") -> None:
-        """Put an attempt to change the configuration into the audit trail."""
+        """Put an attempt to change the configuration into the audit trail.
+
+        Raises:
+            EngineFault: FS063, it is not durable there; a change that is not on record must not be made.
+        """
         payload = {
             "outcome": record.outcome,
             "from": record.old_version,
@@ -294,9 +298,9 @@ class Supervisor:
             "refusal": record.refusal,
         }
         is_applied = record.outcome == "APPLIED"
-        self.safety.record_act(
-            Entry(record.by, "config_change", is_applied=is_applied, reason=record.reason, payload=payload)
-        )
+        entry = Entry(record.by, "config_change", is_applied=is_applied, reason=record.reason, payload=payload)
+        if not self.safety.record_act(entry):
+            raise EngineFault("FS063", found="the audit trail takes no records", expected="a disk that can be written")
 
     def poll(self) -> None:
         """Let the safety state take in what others have raised, and its own timers. Cheap if called too often."""

@@ -414,10 +414,15 @@ class SafetyStateManager(ReleaseDesk):
             self._config = config
             self._machine.reconfigure(config)
 
-    def record_act(self, entry: Entry) -> None:
-        """Put an act of another room into the audit trail: configuration or mode changed, manual order, login."""
+    def record_act(self, entry: Entry) -> bool:
+        """Put an act of another room into the audit trail: configuration or mode changed, manual order, login.
+
+        Returns whether it is durable. If not, the state is FAIL, and the act waits in memory to be recorded.
+        """
         with self._locked():
-            self._failed("audit", self._books.record(entry))
+            error = self._books.record(entry)
+            self._failed("audit", error)
+        return error is None
 
     def tell(self, level: NoticeLevel, message: tuple[str, str], meta: Mapping[str, object] = _NOTHING) -> None:
         """Tell people what another room did, in English and Korean, on the way that no degradation level pauses."""

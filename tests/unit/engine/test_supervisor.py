@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock, from_ns
+from qts.codes import ConfigError
+from qts.config import ConfigManager, ConfigReloader, shipped_dir
 from qts.engine.build import load_config
 from qts.engine.supervisor import RoundTrips, Supervisor
 from qts.pipeline.contracts import Cycle, CycleResult, StageError, Stance, Switches
@@ -151,6 +153,44 @@ def test_suspension_pauses_the_pipeline_and_safe_mode_keeps_orders_back():
     one.safety.clear_flag("ETEDA_SUSPENDED")
     one.safety.set_safe_mode(is_on=True, by="kim")
     assert (one.switches().pipeline_paused, one.switches().safe_mode) == (False, True)
+
+
+def test_a_change_that_cannot_be_put_on_record_is_not_made(tmp_path, monkeypatch):
+    one = supervisor()
+    files = tmp_path / "config"
+    files.mkdir()
+    (files / "config_local.json").write_text((shipped_dir() / "config_local.json").read_text())
+    manager, taken = ConfigManager(files), []
+    reloader = ConfigReloader(
+        manager, manager.load(), clock=one.market, apply=taken.append, audit=one.record_reload,
+        open_positions=lambda: 0,
+    )  # fmt: skip
+    (files / "pipeline.yaml").write_text("strategy:\n  max_intents_per_cycle: 7\n")
+
+    def full(_entry):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(one.safety._books.audit, "append", full)
+        with pytest.raises(ConfigError, match="audit"):
+            reloader.reload(by="kim", reason="fewer", confirm=True)
+    assert (taken, reloader.current.strategy.max_intents_per_cycle, one.safety.state) == ([], 20, FAIL)
+    one.safety.poll()
+    assert "config_change" in {row["kind"] for row in trail(one)}, "the attempt is on record once the disk is back"
+
+
+def test_what_is_told_is_not_printed_as_well_unless_it_could_not_be_told(caplog):
+    one = supervisor()
+    one.state._book.note("GR084", "an override was refused")
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+    class Deaf:
+        def on_code(self, code, text):
+            raise RuntimeError("the room is shut")
+
+    one.state._book._listener = Deaf()
+    one.state._book.note("FS110", "not kept")
+    assert [record.levelname for record in caplog.records if record.levelname != "INFO"] == ["ERROR"]
 
 
 def test_codes_of_the_operating_state_reach_the_safety_state():
