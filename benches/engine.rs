@@ -4,11 +4,18 @@
 //! One element is one record through everything that a backtest does with it: source, venue, tap, bars, P1 queue,
 //! dispatcher. `ring/put_pop` is the floor under it: the same payload through the bare ring.
 
-#![allow(clippy::arithmetic_side_effects, clippy::expect_used, reason = "a bench that fails should stop")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a bench that fails should stop"
+)]
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qts_core::clock::Clock;
@@ -23,6 +30,7 @@ use qts_core::queue::RingBuffer;
 use qts_core::session::{SessionConfig, StepEngine, Yield};
 use qts_core::sim::latency::LatencyModel;
 use qts_io::TickFile;
+use qts_io::tickspool::{READ_BYTES, SpoolConfig, TickSpool, TickTap};
 
 const RECORDS: usize = 100_000;
 
@@ -109,6 +117,14 @@ fn records() -> Arc<[MarketRecord]> {
 }
 
 fn run(instruments: &Arc<InstrumentTable>, source: Box<dyn MarketSource + Send + Sync>) -> u64 {
+    run_with(instruments, source, None)
+}
+
+fn run_with(
+    instruments: &Arc<InstrumentTable>,
+    source: Box<dyn MarketSource + Send + Sync>,
+    log: Option<TickTap>,
+) -> u64 {
     let config = SessionConfig {
         cash: Money(100_000_000),
         latency_out: LatencyModel::none(),
@@ -119,6 +135,9 @@ fn run(instruments: &Arc<InstrumentTable>, source: Box<dyn MarketSource + Send +
     let mut engine = StepEngine::new(Arc::clone(instruments), config, NoClock);
     engine.add_bar_series(1_000_000_000).expect("a positive interval");
     engine.set_source(source);
+    if let Some(log) = log {
+        engine.set_log(Box::new(log));
+    }
     while !matches!(engine.advance(i64::MAX, u32::MAX).expect("a clean run"), Yield::End) {}
     engine.records()
 }
@@ -133,6 +152,47 @@ fn stepped_engine(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(RECORDS as u64));
     group.bench_function("no_strategy", |bencher| bencher.iter(|| run(&share, replay(&records))));
     group.finish();
+}
+
+/// The same run with every record written to a spool, in turns with the run that writes none: a pair of medians, and
+/// what recording costs.
+#[allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement that is told")]
+fn with_spool(_: &mut Criterion) {
+    let (share, records) = (one("005930", (0, 0, 0), Price(100)), records());
+    let dir = tempfile::tempdir().expect("a directory");
+    let spool = Arc::new(TickSpool::open(dir.path(), SpoolConfig::default()).expect("a spool"));
+    let mut after = 0;
+    let (mut plain, mut recorded) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        let begin = Instant::now();
+        black_box(run(&share, replay(&records)));
+        plain.push(begin.elapsed());
+        let tap = spool.tap(&share).expect("a tap").patient();
+        let begin = Instant::now();
+        black_box(run_with(&share, replay(&records), Some(tap)));
+        recorded.push(begin.elapsed());
+        // Not timed: what a store would take away meanwhile.
+        let mut left = RECORDS;
+        while left > 0 {
+            let batch = spool.read(after, RECORDS).expect("readable");
+            left -= batch.bytes.len() / READ_BYTES;
+            after = batch.through_seq;
+        }
+        spool.keep_behind(after);
+        spool.retire().expect("retired");
+    }
+    assert_eq!(spool.figures().lost, 0);
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2].as_nanos()
+    };
+    let (plain, recorded) = (median(&mut plain), median(&mut recorded));
+    println!(
+        "stepped_engine/with_spool: {} ns a record without, {} ns with: {:+.1} %",
+        plain / RECORDS as u128,
+        recorded / RECORDS as u128,
+        (recorded as f64 / plain as f64 - 1.0) * 100.0,
+    );
 }
 
 fn recorded_ticks(criterion: &mut Criterion) {
@@ -170,5 +230,5 @@ fn ring(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stepped_engine, recorded_ticks, ring);
+criterion_group!(benches, stepped_engine, with_spool, recorded_ticks, ring);
 criterion_main!(benches);

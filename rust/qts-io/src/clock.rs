@@ -18,7 +18,7 @@ impl Clock for HostClock {
 }
 
 /// UTC nanoseconds of this host, to label what is written and never to measure or decide.
-pub(crate) fn utc_ns() -> i64 {
+pub fn utc_ns() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }

@@ -25,6 +25,7 @@ mod retain;
 mod shared;
 mod slot;
 mod status;
+mod tail;
 
 pub use disk::{Disk, SystemDisk};
 pub use error::JournalError;
@@ -34,6 +35,7 @@ pub use read::{Records, Summary, TornTail};
 pub use recover::Recovery;
 pub use retain::{Pin, Retired, plan};
 pub use status::{Failure, FailureCause, Health};
+pub use tail::Tail;
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ mod stats;
 mod text;
 pub mod threads;
 mod tickfile;
+pub mod tickspool;
 
 pub use barfile::{BarFile, BarReader, Session, Sessions, SessionsError};
 pub use stats::FeedStats;

@@ -19,13 +19,17 @@ use qts_core::dispatch::live::{
     Cause, LiveDispatcher, LiveError, P0Input, P1Input, SlotEvent, State, TickBatch,
 };
 use qts_core::event::{DegradationLevel, EventPriority, PutResult};
+use qts_core::market::source::RecordLog;
 use qts_core::queue::ProducerKind;
-use qts_io::clock::HostClock;
+use qts_io::clock::{HostClock, utc_ns};
 use qts_io::p0log::{P0Log, events_to_replay};
 use qts_io::threads::Threads;
+use qts_io::tickspool::{SymbolRow, TickTap};
 
+use crate::buffer::bytes_of;
 use crate::carried::{self, Carried, OutRow, WireEvent};
 use crate::safety::SafetyWord;
+use crate::tickspool::TickSpool;
 use crate::{errors, journal};
 use host::{AlertRow, Alerts, Host, Keeper};
 use outbox::{Batch, Outbox, Outboxes, RoomMaker, Terms};
@@ -61,6 +65,8 @@ pub(crate) struct LiveBus {
     /// What the journal holds as not done, until the start.
     replay: Mutex<Vec<SlotEvent>>,
     raises_safety: bool,
+    /// Keeps the records of ticks.
+    tap: Mutex<Option<TickTap>>,
 }
 
 #[pymethods]
@@ -117,6 +123,7 @@ impl LiveBus {
             log,
             replay: Mutex::new(replay),
             raises_safety,
+            tap: Mutex::default(),
         })
     }
 
@@ -160,16 +167,29 @@ impl LiveBus {
         first_id: &[u8],
     ) -> PyResult<(u64, u64, u64, u64)> {
         let (source, first_id) = (carried::source(source)?, carried::identity("first_id", first_id)?);
-        let bytes = ticks::bytes_of(batch)?;
+        let bytes = bytes_of(batch)?;
         let bytes = bytes.as_bytes();
         let tally = py.detach(|| {
             let ticks = TickBatch::new(bytes, symbols)?;
             let mut tally = ticks::Tally::default();
-            lock(&self.p1)
-                .put_batch(ticks.len(), ticks.events(source, first_id), |result| tally.count(result));
+            // One way in: the log has the order of the ring, and everything before the ring drops any of it.
+            let mut input = lock(&self.p1);
+            if let Some(tap) = lock(&self.tap).as_mut() {
+                ticks.records(utc_ns()).for_each(|record| tap.put(&record));
+                tap.flush();
+            }
+            input.put_batch(ticks.len(), ticks.events(source, first_id), |result| tally.count(result));
             Ok(tally)
         });
         Ok(tally.map_err(ticks::fault)?.row())
+    }
+
+    /// Keep the records of `dispatch_ticks` in `spool`, before the ring can drop any. `symbols` has a row for each number:
+    /// symbol, decimals of prices, decimals of quantities.
+    fn record_ticks(&self, py: Python<'_>, spool: &TickSpool, symbols: Vec<SymbolRow>) -> PyResult<()> {
+        let tap = py.detach(|| spool.core.tap_of(&symbols)).map_err(journal::error)?;
+        *lock(&self.tap) = Some(tap);
+        Ok(())
     }
 
     /// Listen to ticks as records, before the start; returns the descriptor that becomes readable when some wait.

@@ -18,7 +18,9 @@ use qts_io::clock::HostClock;
 
 use crate::errors;
 use crate::instruments::{Instruments, side};
+use crate::journal;
 use crate::sources::{Exclusive, Input};
+use crate::tickspool::TickSpool;
 use crate::views::{FillEvent, OrderEvent, Quote, TickView, track};
 
 /// Records handled between two looks at pending signals (Ctrl-C).
@@ -161,6 +163,13 @@ impl StepEngine {
         self.add(Input::synthetic(config, self.core.instruments())?)
     }
 
+    /// Keep every quote and trade in `spool`, before anything else is done with it.
+    fn record_ticks(&mut self, spool: &TickSpool) -> PyResult<()> {
+        let tap = spool.core.tap(self.core.instruments()).map_err(journal::error)?;
+        self.core.set_log(Box::new(tap.patient()));
+        Ok(())
+    }
+
     /// Build bars of `interval_ns` for every instrument.
     fn add_bar_series(&mut self, interval_ns: i64) -> PyResult<()> {
         self.core.add_bar_series(interval_ns).map_err(errors::value)
@@ -201,31 +210,9 @@ impl StepEngine {
     /// Blocks; lets go of the interpreter lock except while handlers run. Raises whatever a handler raises.
     #[pyo3(signature = (until_ns=None, *, max_records=None))]
     fn run(slf: &Bound<'_, Self>, until_ns: Option<i64>, max_records: Option<u64>) -> PyResult<&'static str> {
-        let py = slf.py();
-        let until_ns = until_ns.unwrap_or(i64::MAX);
-        let stop_at = max_records.map(|more| slf.borrow().core.records().saturating_add(more));
-        slf.borrow_mut().start();
-        let (callbacks, symbols) = {
-            let this = slf.borrow();
-            (Arc::clone(&this.callbacks), Arc::clone(&this.symbols))
-        };
-        loop {
-            // A statement of its own: the borrow ends before Python is called.
-            let item = slf.borrow_mut().advance(py, until_ns)?;
-            match item {
-                Yield::Tick(tick) => deliver_tick(slf, &callbacks, &symbols, tick)?,
-                Yield::P0(event) => deliver_p0(py, &callbacks, &symbols, event.kind, &event.payload)?,
-                Yield::Cycle { cause, scheduled_ns } => deliver_cycle(slf, &callbacks, cause, scheduled_ns)?,
-                Yield::Pause => {
-                    py.check_signals()?;
-                    if stop_at.is_some_and(|stop_at| slf.borrow().core.records() >= stop_at) {
-                        return Ok("pause");
-                    }
-                }
-                Yield::Reached => return Ok("until"),
-                Yield::End => return Ok("end"),
-            }
-        }
+        let result = Self::drive(slf, until_ns, max_records);
+        slf.borrow_mut().core.flush_log();
+        result
     }
 
     /// End the input here; the next `run` ends day orders, runs one last cycle and returns "end".
@@ -323,6 +310,7 @@ impl StepEngine {
         let latest = self.core.tap().quote(InstrumentId(instrument));
         Quote {
             last: latest.last.0,
+            volume: latest.volume.0,
             bid: latest.bid.0,
             bid_qty: latest.bid_qty.0,
             ask: latest.ask.0,
@@ -434,6 +422,38 @@ impl StepEngine {
     fn callbacks(&mut self) -> PyResult<&mut Callbacks> {
         Arc::get_mut(&mut self.callbacks)
             .ok_or_else(|| errors::value("the engine is running: handlers can no longer change"))
+    }
+
+    fn drive(
+        slf: &Bound<'_, Self>,
+        until_ns: Option<i64>,
+        max_records: Option<u64>,
+    ) -> PyResult<&'static str> {
+        let py = slf.py();
+        let until_ns = until_ns.unwrap_or(i64::MAX);
+        let stop_at = max_records.map(|more| slf.borrow().core.records().saturating_add(more));
+        slf.borrow_mut().start();
+        let (callbacks, symbols) = {
+            let this = slf.borrow();
+            (Arc::clone(&this.callbacks), Arc::clone(&this.symbols))
+        };
+        loop {
+            // A statement of its own: the borrow ends before Python is called.
+            let item = slf.borrow_mut().advance(py, until_ns)?;
+            match item {
+                Yield::Tick(tick) => deliver_tick(slf, &callbacks, &symbols, tick)?,
+                Yield::P0(event) => deliver_p0(py, &callbacks, &symbols, event.kind, &event.payload)?,
+                Yield::Cycle { cause, scheduled_ns } => deliver_cycle(slf, &callbacks, cause, scheduled_ns)?,
+                Yield::Pause => {
+                    py.check_signals()?;
+                    if stop_at.is_some_and(|stop_at| slf.borrow().core.records() >= stop_at) {
+                        return Ok("pause");
+                    }
+                }
+                Yield::Reached => return Ok("until"),
+                Yield::End => return Ok("end"),
+            }
+        }
     }
 
     /// Hands the inputs to the core, once.

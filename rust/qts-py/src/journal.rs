@@ -111,7 +111,7 @@ pub(crate) fn journal_plan(
     retired(py, &plan)
 }
 
-fn retired<'py>(py: Python<'py>, found: &Retired) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn retired<'py>(py: Python<'py>, found: &Retired) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("segments", found.segments.iter().map(|path| text(path)).collect::<Vec<_>>())?;
     dict.set_item("bytes", found.bytes)?;

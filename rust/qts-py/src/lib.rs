@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "Python hands arguments over by value")]
 #![allow(clippy::doc_markdown, reason = "documentation of exported items is Python's docstring")]
 
+mod buffer;
 mod bus;
 mod carried;
 mod engine;
@@ -18,6 +19,7 @@ mod queues;
 mod raiselog;
 mod safety;
 mod sources;
+mod tickspool;
 mod views;
 
 use pyo3::prelude::*;
@@ -66,6 +68,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<instruments::Instruments>()?;
     module.add_class::<engine::StepEngine>()?;
     module.add("TICK_FIELDS", qts_core::dispatch::live::TICK_FIELDS.to_vec())?;
+    module.add("TICK_SPOOL_FIELDS", qts_io::tickspool::FIELDS.to_vec())?;
+    module.add_class::<tickspool::TickSpool>()?;
     module.add_class::<bus::LiveBus>()?;
     module.add_class::<carried::WireEvent>()?;
     module.add_class::<queues::P0Queue>()?;

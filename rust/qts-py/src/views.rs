@@ -208,6 +208,7 @@ impl OrderEvent {
 #[derive(Debug)]
 pub(crate) struct Quote {
     pub(crate) last: i64,
+    pub(crate) volume: i64,
     pub(crate) bid: i64,
     pub(crate) bid_qty: i64,
     pub(crate) ask: i64,

@@ -61,11 +61,13 @@ pub enum RecordKind {
     Audit = 13,
     /// The end of a commit group.
     Commit = 14,
+    /// A block of market records, in a spool of their own.
+    Ticks = 15,
 }
 
 impl RecordKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Fill,
         Self::Decision,
         Self::OrderIntent,
@@ -80,6 +82,7 @@ impl RecordKind {
         Self::CapitalTransfer,
         Self::Audit,
         Self::Commit,
+        Self::Ticks,
     ];
 
     /// The number in the record.
@@ -109,6 +112,7 @@ impl RecordKind {
             Self::CapitalTransfer => "CAPITAL_TRANSFER",
             Self::Audit => "AUDIT",
             Self::Commit => "COMMIT",
+            Self::Ticks => "TICKS",
         }
     }
 

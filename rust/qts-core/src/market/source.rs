@@ -24,6 +24,15 @@ impl<S: MarketSource + ?Sized> MarketSource for Box<S> {
     }
 }
 
+/// Somebody who keeps every market record, told before anything else is done with it.
+pub trait RecordLog {
+    /// Takes a record. Must not wait: what cannot be kept is counted by whoever keeps it.
+    fn put(&mut self, record: &MarketRecord);
+
+    /// Hands on what has been gathered so far.
+    fn flush(&mut self);
+}
+
 /// What is wrong with the data of a source, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct SourceError {

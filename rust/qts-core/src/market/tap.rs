@@ -11,6 +11,8 @@ pub struct Quote {
     pub last: Price,
     /// Size of the last trade or auction.
     pub last_qty: Qty,
+    /// Traded since the tap was made, trades and auctions; bars are not counted.
+    pub volume: Qty,
     /// Best bid.
     pub bid: Price,
     /// Size shown at the best bid.
@@ -143,6 +145,7 @@ impl Slot {
             // A closed bar carries the volume of the whole bar, which is no trade size. Its high and low are not
             // looked at either: they reach back before a mark set inside the bar.
             quote.last_qty = record.qty;
+            quote.volume = Qty(quote.volume.0.saturating_add(record.qty.0));
         }
         if let Some(extremes) = &mut self.extremes {
             extremes.high = extremes.high.max(record.price);

@@ -21,7 +21,7 @@ use crate::event::{
 use crate::fixed::{FixedError, Money, Qty};
 use crate::instrument::InstrumentTable;
 use crate::market::bars::{Bar, BarSeriesError};
-use crate::market::source::{MarketSource, SourceError};
+use crate::market::source::{MarketSource, RecordLog, SourceError};
 use crate::market::tap::PriceTap;
 use crate::order::{Holdings, OrderError, OrderEvent, OrderRequest, OrderTable};
 use crate::shadow::{BookError, PositionBook};
@@ -123,6 +123,7 @@ pub struct StepEngine<C: Clock> {
     venue: Venue,
     source: Option<Box<dyn MarketSource + Send + Sync>>,
     next_record: Option<MarketRecord>,
+    log: Option<Box<dyn RecordLog + Send + Sync>>,
     reports: Vec<BookReport>,
     cycle_interval_ns: i64,
     cycle_due_ns: Option<i64>,
@@ -152,6 +153,7 @@ impl<C: Clock> StepEngine<C> {
             instruments,
             source: None,
             next_record: None,
+            log: None,
             reports: Vec::with_capacity(64),
             cycle_interval_ns: config.cycle_interval_ns.max(0),
             cycle_due_ns: None,
@@ -165,6 +167,18 @@ impl<C: Clock> StepEngine<C> {
     /// Sets where market records come from, in receive order.
     pub fn set_source(&mut self, source: Box<dyn MarketSource + Send + Sync>) {
         self.source = Some(source);
+    }
+
+    /// Sets who keeps every record.
+    pub fn set_log(&mut self, log: Box<dyn RecordLog + Send + Sync>) {
+        self.log = Some(log);
+    }
+
+    /// Has the log hand on what it has gathered: nobody knows when the next record comes.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
     }
 
     /// Sets what the host wants to see.
@@ -270,6 +284,9 @@ impl<C: Clock> StepEngine<C> {
     #[inline]
     fn on_record(&mut self, record: &MarketRecord) -> Result<(), SessionError> {
         self.records = self.records.wrapping_add(1);
+        if let Some(log) = &mut self.log {
+            log.put(record);
+        }
         self.venue.on_record(record);
         if record.closes_session() {
             self.venue.end_session_of(record.instrument, self.now_ns);

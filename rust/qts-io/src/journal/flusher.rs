@@ -25,7 +25,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
             let _ = committer.close(shared);
             return;
         }
-        if is_asked || asked.is_some() {
+        let is_short = shared.wants_ahead.swap(false, Ordering::AcqRel);
+        if is_asked || asked.is_some() || is_short {
             let committed = committer.commit(shared);
             if let Some(asked) = asked {
                 let made = committed.and_then(|()| shared.make_room(&mut committer));
@@ -49,7 +50,8 @@ fn gather(shared: &Shared) -> bool {
     let group = u64::from(shared.config.group_records.max(1));
     let mut first_seen = None;
     loop {
-        if shared.status.wants_close.load(Ordering::Acquire) || shared.wants_room.load(Ordering::Acquire) {
+        let is_wanted = [&shared.status.wants_close, &shared.wants_room, &shared.wants_ahead];
+        if is_wanted.into_iter().any(|wish| wish.load(Ordering::Acquire)) {
             return true;
         }
         let (seq, is_unproven) = {

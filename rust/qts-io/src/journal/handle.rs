@@ -176,12 +176,7 @@ impl Journal {
     /// As [`Self::append`].
     #[inline]
     pub fn append_version(&self, kind: RecordKind, version: u8, payload: &[u8]) -> Result<u64, JournalError> {
-        if payload.len() > self.longest {
-            return Err(JournalError::TooLong { found: payload.len(), limit: self.longest });
-        }
-        if kind == RecordKind::Commit {
-            return Err(JournalError::Reserved);
-        }
+        self.check(kind, payload)?;
         let ts_ns = self.shared.time();
         let room = self.shared.reserve(record_bytes(payload.len()), self.shared.limit_of(kind), ts_ns)?;
         let seq = room.seq;
@@ -191,6 +186,38 @@ impl Journal {
             self.commit_inline(seq);
         }
         Ok(seq)
+    }
+
+    /// As [`Self::append`], but never waits for the disk or another thread: `None` if the record did not go in because
+    /// the next segment is not there yet. It is being made then, if it can be; [`Self::obstacle`] says why not. For
+    /// journals that sync.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    #[inline]
+    pub fn append_now(&self, kind: RecordKind, payload: &[u8]) -> Result<Option<u64>, JournalError> {
+        self.check(kind, payload)?;
+        let ts_ns = self.shared.time();
+        let bytes = record_bytes(payload.len());
+        let Some(room) = self.shared.reserve_now(bytes, self.shared.limit_of(kind), ts_ns)? else {
+            return Ok(None);
+        };
+        let seq = room.seq;
+        slot::write(room, &Meta { kind, version: 1, flags: 0, seq, ts_ns }, payload);
+        self.shared.appended(seq);
+        Ok(Some(seq))
+    }
+
+    fn check(&self, kind: RecordKind, payload: &[u8]) -> Result<(), JournalError> {
+        if payload.len() > self.longest {
+            return Err(JournalError::TooLong { found: payload.len(), limit: self.longest });
+        }
+        if kind == RecordKind::Commit { Err(JournalError::Reserved) } else { Ok(()) }
+    }
+
+    /// Why the next segment could not be made when that was last tried; nothing if it could.
+    pub fn obstacle(&self) -> Option<String> {
+        self.shared.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the record is durable. Without syncs: until it is committed, which is at once.

@@ -45,6 +45,10 @@ pub(super) struct Shared {
     pub(super) used: AtomicU64,
     /// An appender waits for the flusher to make room below the quota.
     pub(super) wants_room: AtomicBool,
+    /// An appender that does not wait has found no next segment.
+    pub(super) wants_ahead: AtomicBool,
+    /// Why the flusher could not make the next segment when it was last asked to.
+    pub(super) obstacle: Mutex<Option<String>>,
 }
 
 /// What only one thread at a time may do.
@@ -81,6 +85,8 @@ impl Shared {
             keep_from: AtomicU64::new(config.keep_from),
             used: AtomicU64::new(0),
             wants_room: AtomicBool::new(false),
+            wants_ahead: AtomicBool::new(false),
+            obstacle: Mutex::new(None),
             freed: Condvar::new(),
             committer: Mutex::new(committer),
         }
@@ -102,6 +108,49 @@ impl Shared {
                 Err(full) => self.rotate(full, (bytes, limit), ts_ns)?,
             }
         }
+    }
+
+    /// As [`Self::reserve`], but never waits for another thread or the disk: `None` where that would have to be.
+    #[inline]
+    pub(super) fn reserve_now(
+        &self,
+        bytes: usize,
+        limit: usize,
+        ts_ns: i64,
+    ) -> Result<Option<Room>, JournalError> {
+        loop {
+            match self.row.reserve(bytes, limit, ts_ns) {
+                Ok(room) => return Ok(Some(room)),
+                Err(full) if self.rotate_now(full, (bytes, limit), ts_ns)? => {}
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Goes on to the next segment if it has been made; whether it is worth another try.
+    #[cold]
+    fn rotate_now(
+        &self,
+        from: usize,
+        (bytes, limit): (usize, usize),
+        ts_ns: i64,
+    ) -> Result<bool, JournalError> {
+        if let Some(refusal) = self.status.refusal() {
+            return Err(refusal);
+        }
+        let Ok(mut rotation) = self.rotation.try_lock() else { return Ok(false) };
+        if self.row.current() != from || self.slot(from).has_room(bytes, limit, ts_ns) {
+            return Ok(true);
+        }
+        let is_ready = rotation.is_ready;
+        if is_ready {
+            self.activate_next(&mut rotation, ts_ns)?;
+        } else {
+            self.wants_ahead.store(true, Ordering::Release);
+        }
+        drop(rotation);
+        self.wake();
+        Ok(is_ready)
     }
 
     fn segment_bytes(&self) -> u64 {
@@ -242,14 +291,24 @@ impl Shared {
         self.slot(turn).is_empty()
     }
 
-    /// Makes the next segment if its slot is empty; whether it did. Errors are left to whoever needs the segment.
+    /// Makes the next segment if its slot is empty; whether it did. An error is left to whoever needs the segment, and
+    /// stands in `obstacle`.
     pub(super) fn prepare_ahead(&self) -> bool {
-        match self.try_ahead() {
-            Err(JournalError::Quota { .. }) => {
-                let made = self.make_room(&mut self.committer());
-                made.is_ok_and(|pin| pin.is_none()) && self.try_ahead().is_ok_and(|is_made| is_made)
-            }
-            made => made.unwrap_or(false),
+        let made = match self.try_ahead() {
+            Err(JournalError::Quota { used, quota, .. }) => self.ahead_below_quota(used, quota),
+            made => made,
+        };
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) =
+            made.as_ref().err().map(JournalError::to_string);
+        made.unwrap_or(false)
+    }
+
+    fn ahead_below_quota(&self, used: u64, quota: u64) -> Result<bool, JournalError> {
+        // A statement of its own: the committer is free again when the segment is made.
+        let pin = self.make_room(&mut self.committer())?;
+        match pin {
+            None => self.try_ahead(),
+            Some(pin) => Err(JournalError::Quota { used, quota, pin }),
         }
     }
 

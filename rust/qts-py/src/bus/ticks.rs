@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::PyBytes;
 use qts_core::dispatch::live::{Delivery, Handler, TickBytes, TickFault, tick_record};
 use qts_core::event::{DegradationLevel, EventType, PutResult};
 
@@ -116,15 +116,6 @@ impl Tally {
     pub(super) fn row(&self) -> (u64, u64, u64, u64) {
         (self.admitted, self.displaced, self.refused, self.closed)
     }
-}
-
-/// The bytes behind a buffer: `bytes` as they are, anything else copied, because others could write there while they
-/// are read without the interpreter lock.
-pub(super) fn bytes_of<'py>(batch: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    if let Ok(bytes) = batch.cast_exact::<PyBytes>() {
-        return Ok(bytes.clone());
-    }
-    Ok(PyMemoryView::from(batch)?.call_method0("tobytes")?.cast_into::<PyBytes>()?)
 }
 
 /// `ValueError` with number of the record, field, found and expected.

@@ -1,7 +1,9 @@
 //! Ticks as records of fixed size: a batch of P1 as bytes, checked as a whole before any of it is admitted.
 
 use super::event::{Header, SlotEvent};
-use crate::event::{EventType, Source};
+use crate::event::{EventType, MarketRecord, Source, TickKind};
+use crate::fixed::{Price, Qty};
+use crate::instrument::InstrumentId;
 
 /// Bytes of a record.
 pub const TICK_BYTES: usize = 48;
@@ -131,6 +133,24 @@ impl<'a> TickBatch<'a> {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The records as trades that came at `ts_recv_ns`; sizes of the quotes are not known.
+    pub fn records(self, ts_recv_ns: i64) -> impl Iterator<Item = MarketRecord> + 'a {
+        self.0.iter().map(move |bytes| {
+            let tick = Tick::read(bytes);
+            MarketRecord {
+                ts_event_ns: tick.ts_ns,
+                ts_recv_ns,
+                instrument: InstrumentId(tick.symbol),
+                kind: TickKind::Trade,
+                price: Price(tick.price),
+                qty: Qty(tick.volume),
+                bid: Price(tick.bid),
+                ask: Price(tick.ask),
+                ..MarketRecord::default()
+            }
+        })
     }
 
     /// The events; their identities count up from `first_id`.
