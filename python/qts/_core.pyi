@@ -26,6 +26,7 @@ from qts._shapes import (
     SideName,
     StopRow,
     SynthConfig,
+    TickSpoolFigures,
     TrackName,
     TypeLatencies,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "SAFETY_FLAGS",
     "SAFETY_STATES",
     "TICK_FIELDS",
+    "TICK_SPOOL_FIELDS",
     "CsvStream",
     "EngineError",
     "FillEvent",
@@ -56,6 +58,7 @@ __all__ = [
     "SafetyWord",
     "SourceError",
     "StepEngine",
+    "TickSpool",
     "TickView",
     "WireEvent",
     "__version__",
@@ -75,6 +78,13 @@ __all__ = [
 __version__: Final[str]
 EVENT_TYPES: Final[list[tuple[str, int]]]
 """Name and level of each event type, in the order of the specification."""
+
+TICK_SPOOL_FIELDS: Final[list[tuple[str, str]]]
+"""Name and numpy type of each field of a record of a `TickSpool`, in their order; 80 bytes.
+
+`seq` rises and never comes twice. Prices and sizes are integers in the scales of the instrument, 0 where absent. `kind`
+is 0 for a quote and 1 for a trade; `side` is 1 for BUY, 2 for SELL, 0 where it is not told.
+"""
 
 TICK_FIELDS: Final[list[tuple[str, str]]]
 """Name and numpy type of each field of a tick as a record, in their order."""
@@ -144,6 +154,71 @@ class JournalRecords:
 
     def __iter__(self) -> JournalRecords: ...
     def __next__(self) -> tuple[int, int, str, int, bytes]: ...
+
+@final
+class TickSpool:
+    """Market records on their way to a store: written before any queue can drop them, read back once they are durable.
+
+    Threads may share it; one process at a time.
+    """
+
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        *,
+        quota_bytes: int = ...,
+        segment_bytes: int = 67_108_864,
+        group_ms: int = 20,
+        pending_blocks: int = 1_024,
+    ) -> TickSpool:
+        """Open or make the spool and repair what a crash left behind.
+
+        Args:
+            path: its directory, of its own.
+            quota_bytes: most that its files may take up.
+            segment_bytes: size of a file, a multiple of 4,096.
+            group_ms: milliseconds until what has been written is durable and can be read.
+            pending_blocks: blocks of up to 256 records that may wait in memory for the disk.
+
+        Raises:
+            JournalDamageError: durable bytes are not what was written.
+            OSError: the directory cannot be made or read.
+            ValueError: a setting that cannot work, or another process has the spool.
+        """
+    def keep_table(self, rows: Sequence[tuple[str, int, int]]) -> int:
+        """Note a table of symbols durably: (symbol, decimals of prices, of quantities); return its number."""
+    def table(self, number: int) -> list[tuple[str, int, int]]:
+        """Return the table of that number; OSError if it is not there, ValueError if it has been changed."""
+    def append(self, table: int, records: Buffer) -> None:
+        """Append records (`TICK_SPOOL_FIELDS` without `seq`) whose instruments are numbered in a table.
+
+        Never waits for the disk: what cannot be written waits in memory, and is lost and counted if that is full.
+        """
+    def read(self, after_seq: int, max_records: int) -> tuple[bytes, int, int, int]:
+        """Read durable records behind `after_seq`, all of one table of symbols, without the interpreter lock.
+
+        Returns:
+            Their bytes (`TICK_SPOOL_FIELDS`), the table's number, the number of the last one (`after_seq` if there is
+            none), and how many records were lost in front of them.
+        """
+    @property
+    def last_seq(self) -> int:
+        """Number that no record written so far is above."""
+    @property
+    def lag(self) -> int:
+        """Blocks that have been written and are not durable yet, about; 0 if everything is."""
+    def keep_behind(self, seq: int) -> None:
+        """Say that records up to this one are kept elsewhere; the bound only rises."""
+    def retire(self) -> JournalRetired:
+        """Remove the files in which nothing is needed any more. Blocks for syncs, without the lock."""
+    def figures(self) -> TickSpoolFigures:
+        """Return what became of the records."""
+    def shut(self, is_shut: bool) -> None:
+        """Take nothing any more, or take records again; what comes meanwhile is counted as lost."""
+    def flush(self) -> None:
+        """Try again to write what waits in memory; never waits for the disk."""
+    def close(self) -> None:
+        """Write what can be written and end the spool; ValueError if it could not be synced."""
 
 @final
 class JournalWriter:
@@ -314,6 +389,8 @@ class Quote:
     """Latest prices of an instrument; 0 = not known."""
 
     last: int
+    volume: int
+    """Traded so far in this run."""
     bid: int
     bid_qty: int
     ask: int
@@ -344,6 +421,8 @@ class StepEngine:
         """Add tick rows that arrive as CSV text in chunks, header first."""
     def add_synthetic(self, config: SynthConfig) -> None:
         """Add a synthetic market."""
+    def record_ticks(self, spool: TickSpool) -> None:
+        """Keep every quote and trade in `spool`, before anything else is done with it; before the first `run`."""
     def add_bar_series(self, interval_ns: int) -> None:
         """Build bars of `interval_ns` for every instrument."""
     def set_tick_handlers(
@@ -481,6 +560,11 @@ class LiveBus:
         Symbols have numbers below `symbols`; identities count up from `first_id`. Returns how many were admitted, how
         many older ones they displaced, and how many were refused and found it closed. Nothing is admitted if one record
         is at fault: ValueError with its number, field, found and expected.
+        """
+    def record_ticks(self, spool: TickSpool, symbols: Sequence[tuple[str, int, int]]) -> None:
+        """Keep the records of `dispatch_ticks` in `spool`, before the ring can drop any.
+
+        `symbols` has a row for each number: symbol, decimals of prices, decimals of quantities.
         """
     def subscribe_ticks(self) -> int:
         """Listen to ticks as records, before the start; return the descriptor that becomes readable when some wait."""

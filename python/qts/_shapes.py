@@ -48,6 +48,21 @@ class JournalSummary(TypedDict):
     torn: list[tuple[str, int, int]]
 
 
+class TickSpoolFigures(TypedDict):
+    """What became of the records of a spool."""
+
+    taken: int
+    """Handed over so far, lost ones among them."""
+    written: int
+    pending: int
+    """Waiting in memory."""
+    lost: int
+    used_bytes: int
+    quota_bytes: int
+    trouble: str | None
+    """What keeps the spool from being written."""
+
+
 class JournalRetired(TypedDict):
     """Segments that were retired or would be: files, bytes, the first record left, and what keeps the next segment.
 

@@ -6,6 +6,8 @@ from qts.config.difference import Change, differences
 from qts.config.findings import Finding
 from qts.config.live_gate import LiveEvidence, LiveGate
 from qts.config.manager import ConfigManager
+from qts.config.models.cache import CacheSettings
+from qts.config.models.data import DataSettings, OutageSettings, ServerSettings
 from qts.config.models.event import EventSettings
 from qts.config.models.local import (
     HARD_MAX_DAILY_LOSS,
@@ -46,18 +48,22 @@ from qts.config.models.strategies import SessionPhase, Strategies
 from qts.config.paths import home_dir, shipped_dir
 from qts.config.reload import ConfigReloader, ReloadRecord
 from qts.config.resolved import QtsConfig
-from qts.config.secrets import Secrets, load_secrets
+from qts.config.secrets import DB_PASSWORD, REDIS_PASSWORD, Secrets, load_secrets
 
 __all__ = [
+    "DB_PASSWORD",
     "HARD_MAX_DAILY_LOSS",
     "HARD_MAX_EXPOSURE",
     "HARD_MAX_SYMBOL_EXPOSURE",
+    "REDIS_PASSWORD",
     "AlwaysOpenCalendar",
     "AnomalySettings",
+    "CacheSettings",
     "Change",
     "ConfigManager",
     "ConfigReloader",
     "CostRow",
+    "DataSettings",
     "EventSettings",
     "ExchangeCalendar",
     "Finding",
@@ -71,6 +77,7 @@ __all__ = [
     "LocalConfig",
     "LockdownSettings",
     "OperatingStateSettings",
+    "OutageSettings",
     "Phases",
     "QtsConfig",
     "RecoverySettings",
@@ -80,6 +87,7 @@ __all__ = [
     "RiskConfig",
     "SafetyFile",
     "Secrets",
+    "ServerSettings",
     "SessionPhase",
     "Shown",
     "SimSession",

@@ -20,6 +20,18 @@ OWN: Final = frozenset(
 _ALMOST: Final = 0.85
 
 
+ALIASES: Final[Mapping[str, str]] = {
+    "DATA_SOURCE_MODE": "data.source_mode",
+    "DB_HOST": "data.db.host",
+    "DB_PORT": "data.db.port",
+    "DB_NAME": "data.db.name",
+    "DB_USER": "data.db.user",
+    "GOOGLE_SHEET_KEY": "data.sheets.key",
+    "GOOGLE_CREDENTIALS_FILE": "data.sheets.credentials_file",
+}
+"""Variables of other names that stand for a key; the one that begins with QTS_ wins over them."""
+
+
 class Setting(NamedTuple):
     """A key that the environment sets."""
 
@@ -35,7 +47,12 @@ def variable_of(key: str) -> str:
 def settings(environ: Mapping[str, str], keys: Iterable[str], wrong: list[Finding]) -> dict[str, Setting]:
     """Return the keys that the environment sets; what looks like a key but is none goes to `wrong`."""
     key_of = {variable_of(key): key for key in keys}
-    found: dict[str, Setting] = {}
+    named = set(key_of.values())
+    found = {
+        key: Setting(variable, environ[variable])
+        for variable, key in ALIASES.items()
+        if key in named and environ.get(variable, "").strip()
+    }
     for variable, value in sorted(environ.items()):
         if variable in key_of:
             found[key_of[variable]] = Setting(variable, value)

@@ -69,6 +69,11 @@ def _finding(
         section = f"{key}: " if key else ""
         found = say("value", key=key or name, value=_shown(detail["input"]))
         return Finding(name, line, key, found, f"{section}{context['order']}", say("ordered_hint"))
+    if context.get("kind") == "needs":
+        key, because = context["key"], context["because"]
+        return Finding(
+            name, line, key, say("needs", key=key), say("needs_expected", because=because), say("needs_hint")
+        )
     return Finding(name, line, key, found, _expected(detail, context), hint)
 
 

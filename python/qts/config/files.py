@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from qts.config.models.base import Section
+from qts.config.models.cache import CacheFile
+from qts.config.models.data import DataFile
 from qts.config.models.event import EventFile
 from qts.config.models.local import LocalConfig
 from qts.config.models.pipeline import PipelineFile
@@ -34,6 +36,8 @@ SETTINGS: Final = (
     FileSpec("safety.yaml", SafetyFile),
     FileSpec("pipeline.yaml", PipelineFile),
     FileSpec("state.yaml", StateFile),
+    FileSpec("data.yaml", DataFile),
+    FileSpec("cache.yaml", CacheFile),
     FileSpec("strategies/scalp.yaml", ScalpFile),
     FileSpec("strategies/swing.yaml", SwingFile),
     FileSpec("strategies/portfolio.yaml", PortfolioFile),

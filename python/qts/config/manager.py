@@ -242,6 +242,8 @@ def _assemble(models: Mapping[str, Any], sources: Mapping[str, str]) -> QtsConfi
             "safety": settings["safety.yaml"],
             "pipeline": settings["pipeline.yaml"],
             "operating_state": settings["state.yaml"].operating_state,
+            "data": settings["data.yaml"].data,
+            "cache": settings["cache.yaml"].cache,
             "strategies": {
                 name: getattr(settings[f"strategies/{name}.yaml"], name) for name in ("scalp", "swing", "portfolio")
             },

@@ -67,6 +67,9 @@ say: Final = Phrasebook(
         "value_hint": ("meaning: {meaning}", "의미: {meaning}"),
         "ordered": ("{order}", "{order}"),
         "ordered_hint": ("bring the values into order", "값의 순서를 맞추십시오"),
+        "needs": ("{key} is not set", "{key}이(가) 지정되지 않았습니다"),
+        "needs_expected": ("a value, because of {because}", "{because}에는 값이 필요함"),
+        "needs_hint": ("set it, or change the other key", "값을 지정하거나 다른 키를 바꾸십시오"),
         "correct_value": ("correct the value", "값을 고치십시오"),
         # reference data
         "no_such_row": (

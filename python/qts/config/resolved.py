@@ -10,6 +10,8 @@ from functools import cached_property
 from pydantic import BaseModel, Field
 
 from qts.config.models.base import Section
+from qts.config.models.cache import CacheSettings
+from qts.config.models.data import DataSettings
 from qts.config.models.event import EventSettings
 from qts.config.models.local import LocalConfig
 from qts.config.models.pipeline import PipelineFile, SimSettings, StrategySettings
@@ -28,6 +30,8 @@ class QtsConfig(Section):
     safety: SafetyFile
     pipeline: PipelineFile
     operating_state: OperatingStateSettings
+    data: DataSettings
+    cache: CacheSettings
     strategies: Strategies
     reference: Reference
     sources: Mapping[str, str] = Field(

@@ -1,4 +1,4 @@
-"""Keys and accounts of brokers: from the environment or a file of mode 0600, never from a configuration file.
+"""Keys of brokers, passwords of servers: from the environment or a file of mode 0600, never from a configuration file.
 
 A secret is a `SecretStr`: it shows as stars wherever it is printed, and is read by `get_secret_value()` where it is
 used. Errors name a secret, never its value.
@@ -21,7 +21,15 @@ BROKERS: Final = ("KIS", "KIWOOM")
 CLASSES: Final = ("VTS", "REAL")
 """The simulated environment of a broker, and the real one."""
 _FIELDS: Final = ("APP_KEY", "APP_SECRET", "ACCOUNT_NO", "ACNT_PRDT_CD")
-NAMES: Final = tuple(f"{broker}_{kind}_{field}" for broker in BROKERS for kind in CLASSES for field in _FIELDS)
+DB_PASSWORD: Final = "DB_PASSWORD"  # noqa: S105 - the name of it
+"""Of the database server."""
+REDIS_PASSWORD: Final = "REDIS_PASSWORD"  # noqa: S105 - the name of it
+"""Of the cache server."""
+NAMES: Final = (
+    *(f"{broker}_{kind}_{field}" for broker in BROKERS for kind in CLASSES for field in _FIELDS),
+    DB_PASSWORD,
+    REDIS_PASSWORD,
+)
 """Every secret there is."""
 _FILE: Final = "secrets.env"
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")

@@ -10,22 +10,29 @@ from qts.data.contracts import (
     OrderRow,
     PositionRow,
     SessionRow,
+    StoreCondition,
 )
 from qts.data.exceptions import LedgerConflict, LedgerMismatch, StoreUnavailable
-from qts.data.store import SQLiteStore
+from qts.data.interfaces import DataSourceAdapter, RunStore
+from qts.data.journaled import JournaledStore
+from qts.data.sqlite.store import SQLiteStore
 
 __all__ = [
     "CurrencyRow",
+    "DataSourceAdapter",
     "Difference",
     "EquityRow",
     "FillRow",
     "FlushResult",
     "InstrumentRow",
+    "JournaledStore",
     "LedgerConflict",
     "LedgerMismatch",
     "OrderRow",
     "PositionRow",
+    "RunStore",
     "SQLiteStore",
     "SessionRow",
+    "StoreCondition",
     "StoreUnavailable",
 ]

@@ -164,3 +164,12 @@ class FlushResult(NamedTuple):
     """Fills that were in the ledger already, with the same content; they changed nothing."""
     orders: int
     equity: int
+
+
+class StoreCondition(NamedTuple):
+    """What the engine has to know about its books."""
+
+    entries_held: str
+    """Why nothing may be entered now; empty if it may."""
+    reports: tuple[tuple[str, str], ...]
+    """Codes and what happened, since the last look."""

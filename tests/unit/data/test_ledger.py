@@ -150,7 +150,7 @@ def test_verify_names_a_position_that_was_tampered_with(path):
         store.record_fill(fill(1))
         store.record_order(order(1))
     rows(path, "UPDATE positions SET qty = 11, cost_total = 5")
-    rows(path, "UPDATE orders SET filled_qty = 9")
+    rows(path, "UPDATE run_orders SET filled_qty = 9")
     with begun(path, "run-2") as store:
         found = {str(difference) for difference in store.verify()}
     assert found == {

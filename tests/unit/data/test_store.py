@@ -50,7 +50,7 @@ def test_a_full_batch_is_written_without_being_asked(path, record):
                 store.record_order(order(number))
             else:
                 store.record_equity(EquityRow(number, 1, 1))
-        table = {"fill": "t_ledger", "order": "orders", "equity": "equity"}[record]
+        table = {"fill": "t_ledger", "order": "run_orders", "equity": "equity"}[record]
         assert other.execute(f"SELECT count(*) FROM {table}").fetchone() == (3,)  # noqa: S608 - one of three names
     other.close()
 

@@ -6,7 +6,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from qts.codes import UsageError
-from qts.data import schema
+from qts.data.exceptions import SchemaMismatch
+from qts.data.sqlite import migrations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,11 +15,16 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT_S = 5.0
 
 
+class CannotOpen(UsageError):  # noqa: N818 - what happened
+    """The file cannot be opened at all, whoever it is from."""
+
+
 def open_database(path: Path | None) -> sqlite3.Connection:
-    """Open or create a database; None for a temporary one on disk that is gone when it is closed.
+    """Open a database of the schema of this program, or bring it there; None for a temporary one, gone when closed.
 
     Raises:
         UsageError: the file cannot be opened, is not a database of this program, or of a newer version.
+        SchemaMismatch: FS123, a migration that was applied to it is not the one that is shipped.
     """
     try:
         if path is not None:
@@ -36,14 +42,14 @@ def open_database(path: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         db.close()
         raise _unusable(path, str(error)) from None
-    except UsageError:
+    except (UsageError, SchemaMismatch):
         db.close()
         raise
     return db
 
 
 def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
-    is_new = _is_new(db, path)  # before anything is set: some settings are written into the file
+    _refuse_strangers(db, path)  # before anything is set: some settings are written into the file
     if path is not None:
         # What a commit has returned from survives a crash of the process and of the machine.
         db.execute("PRAGMA journal_mode = WAL")
@@ -55,39 +61,35 @@ def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     db.execute("PRAGMA foreign_keys = ON")
     # Without this an INSERT OR REPLACE would delete a ledger row behind the back of its trigger.
     db.execute("PRAGMA recursive_triggers = ON")
-    if is_new:
-        db.executescript(
-            f"BEGIN IMMEDIATE; {schema.TABLES} PRAGMA application_id = {schema.APPLICATION_ID};"
-            f" PRAGMA user_version = {schema.SCHEMA_VERSION}; COMMIT;"
-        )
+    migrations.migrate(db)
 
 
-def _is_new(db: sqlite3.Connection, path: Path | None) -> bool:
-    """Whether the database is still empty; UsageError if it is not ours to write to."""
+def _refuse_strangers(db: sqlite3.Connection, path: Path | None) -> None:
+    """Raise UsageError if the database is not ours to write to, or newer than this program."""
     db.execute("BEGIN")  # one view for all three, whoever creates the tables meanwhile
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     db.execute("COMMIT")
     if application == 0 and tables == 0:
-        return True
-    if application != schema.APPLICATION_ID:
+        return
+    if application != migrations.APPLICATION_ID:
         raise UsageError(
             found=f"{path} is a database of another program",
             expected="a database of qts-engine, or no file",
             hint="set QTS_HOME to another directory",
         )
-    if version != schema.SCHEMA_VERSION:
+    newest = migrations.shipped()[-1].version
+    if not 1 <= version <= newest:
         raise UsageError(
             found=f"{path} has schema version {version}",
-            expected=f"version {schema.SCHEMA_VERSION}",
+            expected=f"a version from 1 to {newest}",
             hint="use the version of qts-engine that wrote it, or set QTS_HOME to another directory",
         )
-    return False
 
 
-def _unusable(path: Path | None, reason: str) -> UsageError:
-    return UsageError(
+def _unusable(path: Path | None, reason: str) -> CannotOpen:
+    return CannotOpen(
         found=f"the database {path or 'in the temporary directory'} cannot be opened ({reason})",
         expected="a file that can be written to",
         hint="check the directory's permissions and free space, or set QTS_HOME to another directory",

@@ -1,23 +1,8 @@
-"""Tables of the embedded database.
+-- The books of runs: ledger, positions, orders and equity.
+--
+-- Numbers are INTEGER in the scale of their instrument or currency, which the tables `instruments` and `currencies`
+-- hold. Checks on text are written with OR: SQLite takes 1.4 us a row longer for the same thing with IN.
 
-Numbers are INTEGER in the scale of their instrument or currency, which the tables `instruments` and `currencies`
-hold. One fixed scale for everything (1e8 for prices, 1e2 for money) would not do: the exact fee on a crypto fill has
-eight decimals, and 1e8 on top of a KRW amount would overflow 63 bits at 92 billion won. A symbol's scales never change
-within one database; `SQLiteStore.register` refuses it.
-
-Checks on text are written with OR: SQLite takes 1.4 us a row longer for the same thing with IN, a third of an insert.
-"""
-
-from __future__ import annotations
-
-from typing import Final
-
-APPLICATION_ID: Final = 0x51545331
-"""Marks a file as ours ("QTS1"), so that a foreign database is never written to."""
-
-SCHEMA_VERSION: Final = 1
-
-TABLES: Final = """
 CREATE TABLE IF NOT EXISTS currencies (
     code  TEXT PRIMARY KEY,
     scale INTEGER NOT NULL CHECK (scale BETWEEN 0 AND 8)
@@ -133,66 +118,3 @@ CREATE TABLE IF NOT EXISTS equity (
     cash         INTEGER NOT NULL,
     market_value INTEGER NOT NULL
 ) STRICT;
-"""
-
-FILL_INSERT: Final = (
-    "INSERT INTO t_ledger (fill_key, session_no, account_id, realized_pnl, trade_date, order_id, exec_ref, ts_recv_ns,"
-    " ts_exec_ns, decision_id, symbol, track, side, qty, price, amount, fee, tax, cum_qty, reason, strategy_tag)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-"""Four columns of the store's own, then those of `FillRow` in its order."""
-
-FILL_BY_KEY: Final = (
-    "SELECT trade_date, order_id, exec_ref, ts_recv_ns, ts_exec_ns, decision_id, symbol, track, side, qty, price,"
-    " amount, fee, tax, cum_qty, reason, strategy_tag FROM t_ledger WHERE fill_key = ?"
-)
-
-FILLS_OF_SESSION: Final = (
-    "SELECT trade_date, order_id, exec_ref, ts_recv_ns, ts_exec_ns, decision_id, symbol, track, side, qty, price,"
-    " amount, fee, tax, cum_qty, reason, strategy_tag FROM t_ledger WHERE session_no = ? ORDER BY id"
-)
-
-ALL_FILLS: Final = (
-    "SELECT fill_key, session_no, account_id, realized_pnl, trade_date, order_id, exec_ref, ts_recv_ns, ts_exec_ns,"
-    " decision_id, symbol, track, side, qty, price, amount, fee, tax, cum_qty, reason, strategy_tag"
-    " FROM t_ledger ORDER BY id"
-)
-
-ORDER_UPSERT: Final = (
-    "INSERT INTO orders (session_no, order_id, ts_ns, decision_id, symbol, track, side, kind, tif, qty, limit_price,"
-    " state, filled_qty, amount, end_reason, strategy, updated_ns)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (session_no, order_id) DO UPDATE SET state = excluded.state, filled_qty = excluded.filled_qty,"
-    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns"
-)
-
-ORDERS_OF_SESSION: Final = (
-    "SELECT order_id, ts_ns, decision_id, symbol, track, side, kind, tif, qty, limit_price, state, filled_qty,"
-    " amount, end_reason, strategy, updated_ns FROM orders WHERE session_no = ? ORDER BY order_id"
-)
-
-POSITION_UPSERT: Final = (
-    "INSERT INTO positions (account_id, track, symbol, qty, cost_total, realized_pnl, opened_ns, last_fill_key,"
-    " version, oversold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (account_id, track, symbol) DO UPDATE SET qty = excluded.qty, cost_total = excluded.cost_total,"
-    " realized_pnl = excluded.realized_pnl, opened_ns = excluded.opened_ns, last_fill_key = excluded.last_fill_key,"
-    " version = excluded.version, oversold = excluded.oversold"
-)
-
-POSITION_BY_KEY: Final = (
-    "SELECT qty, cost_total, realized_pnl, opened_ns, last_fill_key, version, oversold FROM positions"
-    " WHERE account_id = ? AND track = ? AND symbol = ?"
-)
-
-ALL_POSITIONS: Final = (
-    "SELECT account_id, track, symbol, qty, cost_total, realized_pnl, opened_ns, last_fill_key, version, oversold"
-    " FROM positions ORDER BY account_id, track, symbol"
-)
-
-ORDERS_AGAINST_LEDGER: Final = (
-    "SELECT s.account_id, o.track, o.symbol, o.order_id, ifnull(l.filled, 0), o.filled_qty"
-    " FROM orders o JOIN sessions s ON s.no = o.session_no"
-    " LEFT JOIN (SELECT session_no, order_id, sum(qty) AS filled FROM t_ledger GROUP BY session_no, order_id) l"
-    " ON l.session_no = o.session_no AND l.order_id = o.order_id"
-    " WHERE ifnull(l.filled, 0) <> o.filled_qty ORDER BY o.session_no, o.order_id"
-)

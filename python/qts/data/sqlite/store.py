@@ -1,0 +1,247 @@
+"""The embedded store: ledger, positions, orders and equity in one SQLite database."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self
+
+from qts.codes import UsageError
+from qts.data.contracts import (
+    CurrencyRow,
+    Difference,
+    EquityRow,
+    FillRow,
+    FlushResult,
+    InstrumentRow,
+    OrderRow,
+    PositionRow,
+    SessionRow,
+    StoreCondition,
+)
+from qts.data.exceptions import LedgerConflict, LedgerMismatch, StoreUnavailable
+from qts.data.sqlite import booking, schema
+from qts.data.sqlite.connection import open_database
+from qts.data.sqlite.verify import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from qts.data.contracts import SessionStatus
+
+_BATCH: Final = 512
+"""Rows that one transaction takes; a commit costs about as much as 50 rows."""
+
+
+class SQLiteStore:
+    """Durable books of one account at a time.
+
+    Rows are collected and written in batches, each in one transaction: a ledger row and the position that it changes
+    are seen together or not at all, whenever the process dies. What `flush` has returned from is on the disk. Use it
+    from one thread at a time.
+
+    Args:
+        path: the database file, created with its directory if absent; None for a temporary database on disk, gone
+            when the store is closed.
+        batch: rows collected before they are written.
+
+    Raises:
+        UsageError: the file cannot be opened or is not one of ours.
+    """
+
+    def __init__(self, path: Path | None = None, *, batch: int = _BATCH) -> None:
+        self._name = "temporary database" if path is None else str(path)
+        self._db = open_database(path)
+        self._batch = batch
+        self._session_no = booking.NO_SESSION
+        self._broker = ""
+        self._account = ""
+        self._fills: list[FillRow] = []
+        self._orders: dict[int, OrderRow] = {}
+        self._equity: list[EquityRow] = []
+        self.duplicates = 0
+        """Fills of this session that were in the ledger already."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Do nothing: the database is open since this object was made."""
+
+    def close(self) -> None:
+        """Write what is pending and close the database."""
+        try:
+            self.flush()
+        finally:
+            self._db.close()
+
+    # What the numbers mean
+
+    def register(self, currencies: Iterable[CurrencyRow], instruments: Iterable[InstrumentRow]) -> None:
+        """Make currencies and instruments known; what is known already must agree.
+
+        Raises:
+            UsageError: a currency or symbol is in the database with other scales; nothing was registered.
+            StoreUnavailable: the database cannot be written.
+        """
+        with self._transaction():
+            booking.register(self._db, self._name, currencies, instruments)
+
+    def instruments(self) -> list[InstrumentRow]:
+        """Return every registered instrument, by symbol."""
+        rows = self._db.execute(
+            "SELECT symbol, name, currency, price_scale, qty_scale, money_scale FROM instruments ORDER BY symbol"
+        )
+        return [InstrumentRow(*row) for row in rows]
+
+    # Sessions
+
+    def begin_session(self, session: SessionRow) -> None:
+        """Open a session; everything recorded from now on belongs to it.
+
+        Raises:
+            UsageError: the session exists already, or a name contains a colon, which separates the parts of a fill key.
+            StoreUnavailable: the database cannot be written.
+        """
+        booking.check_names(session)
+        self.flush()
+        with self._transaction():
+            self._session_no = booking.begin_session(self._db, self._name, session)
+        self._broker = session.broker
+        self._account = session.account_id
+        self.duplicates = 0
+
+    def end_session(self, status: SessionStatus, *, ended_ns: int, cash_end: int, decision_hash: str) -> None:
+        """Write what is pending and close the session. `ended_ns` is wall-clock time.
+
+        Raises:
+            StoreUnavailable: the database cannot be written.
+        """
+        self.flush()
+        with self._transaction():
+            self._db.execute(schema.SESSION_END, (status, ended_ns, cash_end, decision_hash, self._session_no))
+
+    # Writing
+
+    def record_fill(self, fill: FillRow) -> None:
+        """Take in a fill; raises what `flush` raises when the batch is full."""
+        self._fills.append(fill)
+        if len(self._fills) >= self._batch:
+            self.flush()
+
+    def record_order(self, order: OrderRow) -> None:
+        """Take in the state of an order; raises what `flush` raises when the batch is full."""
+        self._orders[order.order_id] = order
+        if len(self._orders) >= self._batch:
+            self.flush()
+
+    def record_equity(self, sample: EquityRow) -> None:
+        """Take in a sample of equity; raises what `flush` raises when the batch is full."""
+        self._equity.append(sample)
+        if len(self._equity) >= self._batch:
+            self.flush()
+
+    def flush(self) -> FlushResult:
+        """Write everything pending in one transaction.
+
+        A fill whose key is in the ledger already changes nothing if its content is the same. If it is not, the first
+        row stands, the new one goes to `fill_quarantine`, and everything else of the batch is written before the
+        error is raised.
+
+        Raises:
+            LedgerConflict: a fill contradicts the ledger or breaks its rules.
+            LedgerMismatch: more was sold than was held.
+            StoreUnavailable: the database cannot be written; everything pending is kept for the next attempt.
+        """
+        if not (self._fills or self._orders or self._equity):
+            return FlushResult(0, 0, 0, 0)
+        if self._session_no == booking.NO_SESSION:
+            raise UsageError(
+                found="rows without a session",
+                expected="begin_session first",
+                hint="open a session before recording",
+            )
+        with self._transaction():
+            written = booking.Books(self._db, self._account).write_run(
+                self._session_no, self._broker, self._fills, self._orders.values(), self._equity
+            )
+        duplicates = len(self._fills) - written.fills - len(written.refused)
+        result = FlushResult(written.fills, duplicates, len(self._orders), len(self._equity))
+        self.duplicates += result.duplicates
+        self._fills.clear()
+        self._orders.clear()
+        self._equity.clear()
+        _raise_for(written)
+        return result
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what happens inside, or take it back; StoreUnavailable if the database does not play along."""
+        try:
+            with self._db:
+                # IMMEDIATE takes the write lock before anything is read: what is decided on stays as it is.
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.Error as error:
+            raise StoreUnavailable(
+                "FS120",
+                found=f"{self._name} refuses a write: {error}",
+                expected="a database that takes what the engine books",
+                hint="free disk space or check the disk; nothing of this batch was written, nothing of it is lost",
+            ) from error
+
+    def condition(self) -> StoreCondition:
+        """Return that entries may be made: what this store cannot write it raises."""
+        return StoreCondition("", ())
+
+    # Reading
+
+    def iter_fills(self) -> Iterator[FillRow]:
+        """Return the fills of the session in the order of booking."""
+        self.flush()
+        return map(FillRow._make, self._db.execute(schema.FILLS_OF_SESSION, (self._session_no,)))
+
+    def iter_orders(self) -> Iterator[OrderRow]:
+        """Return the orders of the session by number."""
+        self.flush()
+        return map(OrderRow._make, self._db.execute(schema.ORDERS_OF_SESSION, (self._session_no,)))
+
+    def iter_equity(self) -> Iterator[EquityRow]:
+        """Return the equity samples of the session in order of time."""
+        self.flush()
+        return map(EquityRow._make, self._db.execute(schema.EQUITY_OF_SESSION, (self._session_no,)))
+
+    def positions(self) -> list[PositionRow]:
+        """Return every position of the session's account, closed ones included, by track and symbol."""
+        self.flush()
+        rows = self._db.execute(schema.POSITIONS_OF_ACCOUNT, (self._account,))
+        return [PositionRow._make((*row[:-1], bool(row[-1]))) for row in rows]
+
+    def verify(self) -> list[Difference]:
+        """Derive positions and order totals from the ledger again; return what differs, empty if the books agree."""
+        self.flush()
+        return differences(self._db)
+
+
+def _raise_for(written: booking.Written) -> None:
+    if written.refused:
+        raise LedgerConflict(
+            "FS122",
+            found=written.refused[0],
+            expected="a fill key that always carries the same fill",
+            hint="look at the table fill_quarantine; the first row stands",
+        )
+    if written.oversold:
+        raise LedgerMismatch(
+            "FS070",
+            found=f"more of {', '.join(written.oversold)} was sold than was held",
+            expected="sales of what is held",
+            hint="reconcile the position with the broker",
+        )
