@@ -7,6 +7,9 @@ import pytest
 
 from qts.engine import write_sample
 
+from .servers import _killable_server, postgres, postgres_empty, postgres_private, postgres_server  # noqa: F401
+from .timescale import timescale, timescale_process, timescale_server  # noqa: F401
+
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

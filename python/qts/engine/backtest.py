@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from qts._core import SourceError
 from qts.clock import SystemClock
 from qts.codes import DataError, UsageError
-from qts.data import SQLiteStore
 from qts.engine.books import finish, open_books
 from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, load_config, strategies_of
 from qts.engine.session import Session, data_error
+from qts.engine.storage import backtest_store
 from qts.feed import FeedFile, add_feed, inspect
 from qts.instruments import Catalog
 from qts.ops.report import BacktestResult, RunRecorder, check_target
@@ -58,6 +58,7 @@ def backtest(
         ConfigError: the configuration is wrong.
         DataError: an input is wrong; no report is written.
         EngineFault: the run ended in a fault.
+        AdapterError: the database that keeps backtests cannot be opened.
     """
     if out is not None:
         check_target(Path(out))
@@ -69,27 +70,32 @@ def backtest(
     cash_start = cash_units(cash, config.local.base_equity, currency)
     clock = clock or SystemClock()
     calendars = calendars_of(config, catalog)
-    store = SQLiteStore(None)
-    books = open_books(
-        store,
-        catalog,
-        mode="BACKTEST",
-        strategy=",".join(one.strategy_id for one in built),
-        cash=cash_start,
-        config_hash=config.config_hash,
-        clock=clock,
-    )
-    session = Session(
-        config=config,
-        catalog=catalog,
-        calendars=calendars,
-        strategies=[(one, range(len(catalog))) for one in built],
-        cash=cash_start,
-        clock=clock,
-        store=store,
-        recorder=RunRecorder(store),
-    )
+    store = backtest_store(config, clock)
     try:
+        books = open_books(
+            store,
+            catalog,
+            mode="BACKTEST",
+            strategy=",".join(one.strategy_id for one in built),
+            cash=cash_start,
+            config_hash=config.config_hash,
+            clock=clock,
+        )
+    except BaseException:
+        store.close()
+        raise
+    recorder = RunRecorder(store)
+    try:
+        session = Session(
+            config=config,
+            catalog=catalog,
+            calendars=calendars,
+            strategies=[(one, range(len(catalog))) for one in built],
+            cash=cash_start,
+            clock=clock,
+            store=store,
+            recorder=recorder,
+        )
         _add_files(session, files, config, catalog, skip_bad_rows=skip_bad_rows)
         started_ns = clock.monotonic_ns()
         while session.advance(max_records=_PROGRESS_RECORDS) != "end":
@@ -99,7 +105,7 @@ def backtest(
         if out is not None:
             result.write(out)
     except BaseException:
-        session.recorder.close()
+        recorder.close()
         store.close()
         raise
     return result

@@ -12,7 +12,7 @@ from qts.pipeline.contracts import STAGES
 
 if TYPE_CHECKING:
     from qts.clock import Clock
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
     from qts.data.contracts import SessionStatus
     from qts.engine.session import Session
     from qts.instruments import Catalog
@@ -23,12 +23,12 @@ _BROKER: Final = "sim"
 class Books(NamedTuple):
     """An open session in a store."""
 
-    store: "SQLiteStore"
+    store: "RunStore"
     session: SessionRow
 
 
 def open_books(
-    store: "SQLiteStore",
+    store: "RunStore",
     catalog: "Catalog",
     *,
     mode: str,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qts.codes import UsageError
 from qts.config import ConfigManager
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 StrategyRef: TypeAlias = str | Strategy | type[Strategy]
 
 
+_NAME_LENGTH: Final = 50
+"""Characters of the name of a strategy; the column of a ledger has no more."""
+
+
 def load_config(config: "Path | str | QtsConfig | None", overrides: Mapping[str, object] | None = None) -> "QtsConfig":
     """Return a resolved configuration: as it is, from a directory, or the shipped one."""
     if config is None or isinstance(config, str | Path):
@@ -30,7 +34,8 @@ def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[st
     """Return fresh strategies for names, classes or instances; `params` go to a single named strategy or class.
 
     Raises:
-        UsageError: an unknown name, parameters that do not fit, or parameters for something built already.
+        UsageError: an unknown name, parameters that do not fit, parameters for something built already, or a name that
+            does not fit into the books.
     """
     refs = [ref] if isinstance(ref, str | Strategy | type) else list(ref)
     if not refs:
@@ -50,6 +55,14 @@ def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[st
             built.append(one(**(params or {})))
         else:
             built.append(registry.create(one, params))
+    for strategy in built:
+        name = strategy.strategy_id
+        if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
+            raise UsageError(
+                found=f"a strategy named {name[:80]!r}",
+                expected=f"a name of 1 to {_NAME_LENGTH} printable characters: it stands with every order and fill",
+                hint="set `name` of its class",
+            )
     return built
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.config import home_dir
+from qts.engine.holds import EntryHolds
 from qts.engines import one_line
 from qts.event import EventConfig, EventDispatcher, EventHandler, EventPriority
 from qts.event.consumers import Notifier, ReportMaker, StandardConsumers, standard_consumers
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from qts.ops.report import BacktestResult
     from qts.safety import SafetyStateManager
 
-_ENTRIES: Final = "ENTRIES_BLOCKED"
+_DISPATCHER: Final = "event dispatcher"
 EVENTS_REPORT: Final = "events"
 """Name of the report on the event system itself: levels, latencies, metrics."""
 
@@ -43,6 +44,7 @@ async def live_events(
     reports: Mapping[str, ReportMaker] = MappingProxyType({}),
     journal: bool = True,
     safety: "SafetyStateManager | None" = None,
+    holds: EntryHolds | None = None,
 ) -> AsyncIterator[LiveEvents]:
     """Run the event system of a live session while the block runs.
 
@@ -59,6 +61,7 @@ async def live_events(
         safety: the safety state. The levels go by it at once. A fault of the dispatcher raises its word before anybody
             hears of it; what else the dispatcher alerts of is reported, and while the dispatcher holds entries back
             the safety word does.
+        holds: who else holds entries back; None: nobody.
 
     Raises:
         UsageError: nobody handles P0, or two handlers of a level have one name.
@@ -88,18 +91,19 @@ async def live_events(
         open_.push_async_callback(dispatcher.stop)
         await dispatcher.start()
         if safety is not None:
-            await open_.enter_async_context(_under(safety, dispatcher, config.event.monitoring.check_interval_ms))
+            every_ms = config.event.monitoring.check_interval_ms
+            await open_.enter_async_context(_under(safety, dispatcher, holds or EntryHolds(safety), every_ms))
         yield LiveEvents(dispatcher, consumers)
 
 
 @asynccontextmanager
 async def _under(
-    safety: "SafetyStateManager", dispatcher: EventDispatcher, check_interval_ms: int
+    safety: "SafetyStateManager", dispatcher: EventDispatcher, holds: EntryHolds, check_interval_ms: int
 ) -> AsyncIterator[None]:
     """Let the safety state and the dispatcher follow each other while the block runs."""
     follow = safety.subscribe(lambda change: dispatcher.set_safety_state(change.to_state.name))
     dispatcher.set_safety_state(safety.state.name)  # after the subscription, so that no change falls between
-    watch = _Watch(safety, dispatcher)
+    watch = _Watch(safety, dispatcher, holds)
     over = asyncio.Event()
 
     async def look() -> None:
@@ -121,12 +125,11 @@ async def _under(
 class _Watch:
     """Reports the dispatcher's alerts to the safety state, and has the safety word hold entries while it does."""
 
-    def __init__(self, safety: "SafetyStateManager", dispatcher: EventDispatcher) -> None:
+    def __init__(self, safety: "SafetyStateManager", dispatcher: EventDispatcher, holds: EntryHolds) -> None:
         self._safety = safety
         self._dispatcher = dispatcher
         self._raised = dispatcher.raised_codes
-        # A session before may have left the flag behind; nobody but a look takes it back.
-        self._held: tuple[str, ...] = ("the session before",) if _ENTRIES in safety.snapshot().flags else ()
+        self._holds = holds
 
     def look(self) -> None:
         """Look once. If that fails, entries are held back until a look succeeds: nobody watches what is traded on."""
@@ -135,7 +138,7 @@ class _Watch:
             holds = self._dispatcher.holds
         except Exception as error:
             holds = (one_line(error),)
-        self._hold(holds)
+        self._holds.hold(_DISPATCHER, ", ".join(holds))
 
     def _report(self) -> None:
         """Pass alerts on. What has raised the word already counts as that; its alert adds the numbers alone."""
@@ -147,12 +150,6 @@ class _Watch:
                 self._safety.record_act(entry)
             elif alert.code:
                 self._safety.apply_safety_result(alert.code, details, "event", False)  # noqa: FBT003
-
-    def _hold(self, holds: tuple[str, ...]) -> None:
-        if holds != self._held:
-            change = self._safety.set_flag if holds else self._safety.clear_flag
-            change(_ENTRIES, by="event dispatcher", reason=", ".join(holds))
-            self._held = holds
 
 
 def run_report(result: "BacktestResult") -> ReportMaker:

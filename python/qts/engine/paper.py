@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from qts.clock import SystemClock
 from qts.codes import EngineFault, UsageError
-from qts.config import ConfigManager, ConfigReloader, QtsConfig, home_dir, load_secrets
-from qts.data import SQLiteStore
+from qts.config import REDIS_PASSWORD, ConfigManager, ConfigReloader, QtsConfig, home_dir, load_secrets
+from qts.data import JournaledStore
 from qts.engine.books import break_off, finish, open_books
 from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of
 from qts.engine.desk import PaperControls, PaperReload
+from qts.engine.hot import HotData
 from qts.engine.safety import Reconciliation
 from qts.engine.session import Session
+from qts.engine.storage import run_store
 from qts.engine.supervisor import Supervisor
 from qts.engine.synthetic import base_prices, session_on, simulable, synth_config
+from qts.engine.ticks import kept_ticks
 from qts.ops.operator import EngineInbox, OperatorPort, OperatorServer, RunPlace
 from qts.ops.operator.rooms import SafetyDesk, StateDesk
 from qts.ops.report import BacktestResult, RunRecorder
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from decimal import Decimal
 
     from qts.clock import Clock
+    from qts.config import Secrets
+    from qts.data.contracts import SessionStatus
     from qts.engine.books import Books
     from qts.instruments import Catalog, SessionPhase
 
@@ -83,9 +89,10 @@ class Engine:
         clock: "Clock",
         money_scale: int,
         day: date,
-        store: SQLiteStore,
+        store: JournaledStore,
         cash: int,
         files: ConfigManager | None = None,
+        secrets: "Secrets | None" = None,
     ) -> None:
         self._session = session
         self._store = store
@@ -94,6 +101,8 @@ class Engine:
         self._home = home
         self._open_books = open_books
         self._files = files
+        self._secrets = secrets
+        self._hot: HotData | None = None
         self._inbox = EngineInbox()
         self._catalog = catalog
         self._open_ns = open_ns
@@ -148,7 +157,7 @@ class Engine:
             files = ConfigManager(None if config is None else Path(config))
             config = files.load()
         home = home or home_dir()
-        load_secrets(home)  # paper needs none; a file that others can use is refused all the same
+        secrets = load_secrets(home)  # a file that others can use is refused, whether anything of it is needed or not
         clock = clock or SystemClock()
         catalog = catalog_in(config, "KRW", config.sim.session.symbols)
         calendars = calendars_of(config, catalog)
@@ -157,7 +166,7 @@ class Engine:
         cash_start = cash_units(cash, config.sim.session.cash, currency)
         built = strategies_of(strategy, params)
         names = ",".join(one.strategy_id for one in built)
-        store = SQLiteStore(home / "db" / "paper.sqlite")
+        store = run_store(config, home, clock, secrets)
         session = Session(
             config=config,
             catalog=catalog,
@@ -197,6 +206,7 @@ class Engine:
             store=store,
             cash=cash_start,
             files=files,
+            secrets=secrets,
         )
 
     def request_stop(self) -> None:
@@ -230,30 +240,69 @@ class Engine:
             opened.callback(supervisor.close)
             server = OperatorServer(place, self._port(supervisor), self._clock)
             opened.pop_all()  # from here on the end of the run lets go of them
-        ended = None
+        ended: SessionStatus | None = None
         try:
-            books = self._open_books()
-            started_ns = self._clock.monotonic_ns()
-            try:
-                stopped = await self._to_the_end(speed, started_ns, on_status)
-                ended = "STOPPED" if stopped else "DONE"
-                return finish(
-                    books,
-                    self._session,
-                    self._catalog,
-                    wall_ns=self._clock.monotonic_ns() - started_ns,
-                    clock=self._clock,
-                    status="STOPPED" if stopped else "DONE",
-                )
-            except EngineFault as fault:
-                ended = "FAULT"
-                supervisor.fail(fault.code, fault.found, "engine")
-                break_off(books, self._session, clock=self._clock)
-                raise
+            async with self._hot_data(supervisor) as self._hot:
+                result, ended = await self._on_books(supervisor, speed, on_status)
+                return result
+        except EngineFault as fault:
+            ended = "FAULT"
+            supervisor.fail(fault.code, fault.found, "engine")
+            raise
         finally:
             self._inbox.close()
             server.close(ended)
             supervisor.close()
+
+    async def _on_books(
+        self, supervisor: Supervisor, speed: float | None, on_status: Callable[[Status], object] | None
+    ) -> "tuple[BacktestResult, SessionStatus]":
+        """Open the books, run the session on them, and close them; say how it ended."""
+        self._store.open()
+        try:
+            books = self._open_books()
+        except BaseException:
+            self._store.close()
+            raise
+        started_ns = self._clock.monotonic_ns()
+        try:
+            with self._kept_ticks():
+                status: SessionStatus = "STOPPED" if await self._to_the_end(speed, started_ns, on_status) else "DONE"
+            result = finish(
+                books,
+                self._session,
+                self._catalog,
+                wall_ns=self._clock.monotonic_ns() - started_ns,
+                clock=self._clock,
+                status=status,
+            )
+        except BaseException:  # an interrupt too: the next run in this process needs journal and database
+            break_off(books, self._session, clock=self._clock)
+            raise
+        supervisor.on_books(self._store.condition())
+        return result, status
+
+    def _kept_ticks(self) -> "AbstractContextManager[object]":
+        """Keep the ticks of the session as the configuration says; what goes wrong is heard of with the books."""
+        if self._secrets is None:
+            return nullcontext()
+        return kept_ticks(self._session.core, self._config, self._home, self._clock, self._secrets, self._store.report)
+
+    def _hot_data(self, supervisor: Supervisor) -> HotData:
+        """Return what keeps the cache up to date with this run."""
+        secrets, password = self._secrets, None
+        if secrets is not None and REDIS_PASSWORD in secrets:
+            password = secrets.require([REDIS_PASSWORD])[REDIS_PASSWORD].get_secret_value()
+        return HotData.open(
+            self._config,
+            self._session,
+            self._catalog,
+            self._clock,
+            self.day,
+            account=_ACCOUNT,
+            password=password,
+            supervisor=supervisor,
+        )
 
     def _supervise(self) -> Supervisor:
         """Open both states of this home and put the session under them."""
@@ -314,6 +363,9 @@ class Engine:
             until_ns = await self._pace(speed, started_ns)
             outcome = self._session.advance(None if stop_sent else until_ns)
             self._session.supervisor.poll()
+            self._session.supervisor.on_books(self._store.condition())
+            if self._hot is not None:
+                self._hot.publish()
             self._inbox.run_due()
             self._publish()
             if on_status is not None:
@@ -326,13 +378,10 @@ class Engine:
         if speed is None:
             await asyncio.sleep(0)
             return now_ns + _MAX_STEP_NS
+        # Each step takes in all that has become due since the last, so that nothing is gained by looking more often.
+        await asyncio.sleep(_STEP_NS / 1e9)
         elapsed_ns = self._clock.monotonic_ns() - started_ns
-        target_ns = self._open_ns + int(elapsed_ns * speed)
-        if target_ns <= now_ns:
-            await asyncio.sleep(_STEP_NS / 1e9)
-            elapsed_ns = self._clock.monotonic_ns() - started_ns
-            target_ns = self._open_ns + int(elapsed_ns * speed)
-        return max(target_ns, now_ns)
+        return max(self._open_ns + int(elapsed_ns * speed), now_ns)
 
     def _done(self) -> float:
         now_ns, span_ns = self._session.core.now_ns or self._open_ns, max(1, self._close_ns - self._open_ns)

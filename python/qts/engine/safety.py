@@ -7,7 +7,7 @@ from qts.safety import RECONCILIATION, CheckOutcome, CheckRequest, SafetyConfig,
 if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.config import QtsConfig
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
     from qts.engine.session import Session
     from qts.instruments import Catalog
     from qts.ops.operator import EngineInbox
@@ -59,7 +59,7 @@ class Reconciliation:
     codes: frozenset[str] = frozenset()
 
     def __init__(
-        self, session: "Session", store: "SQLiteStore", catalog: "Catalog", inbox: "EngineInbox", clock: "Clock"
+        self, session: "Session", store: "RunStore", catalog: "Catalog", inbox: "EngineInbox", clock: "Clock"
     ) -> None:
         self._session = session
         self._store = store

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qts._core import FillEvent, OrderEvent
     from qts.clock import Clock
     from qts.config import QtsConfig
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
     from qts.instruments import Calendar, Catalog, SessionPhase
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
@@ -58,7 +58,7 @@ class Session:
         strategies: "Sequence[tuple[Strategy, Sequence[int]]]",
         cash: int,
         clock: "Clock",
-        store: "SQLiteStore",
+        store: "RunStore",
         recorder: "RunRecorder",
         prev_close: Mapping[int, int] | None = None,
     ) -> None:
@@ -76,6 +76,8 @@ class Session:
         self._config = config
         self._cash = cash
         self._supervisor: Supervisor | None = None
+        self.on_order: Callable[[SentOrder], object] | None = None
+        """Told of every order that has changed, after the books."""
         self.terms = [_terms(catalog, number) for number in range(len(catalog))]
         self.pipeline = Pipeline(
             strategies,
@@ -207,6 +209,8 @@ class Session:
         if event.kind in _FILLS:
             self._on_fill(event, order)  # type: ignore[arg-type]  # told apart by its kind
         self._store.record_order(_order_row(order))
+        if self.on_order is not None:
+            self.on_order(order)
 
     def _on_fill(self, fill: "FillEvent", order: "SentOrder") -> None:
         self.fills += 1

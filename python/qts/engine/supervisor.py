@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from qts.clock import NS_PER_S, SimClock
 from qts.codes import EngineFault, lookup
+from qts.engine.holds import EntryHolds
 from qts.engine.safety import follow_halt, safety_config
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import NOT_APPROVED
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.codes import Effect
     from qts.config import QtsConfig, ReloadRecord
+    from qts.data import StoreCondition
     from qts.pipeline.contracts import CycleResult
     from qts.safety import StateChange
 
@@ -103,6 +105,7 @@ class Supervisor:
     ) -> None:
         settings = StateConfig.from_config(config)
         self.safety = safety
+        self.holds = EntryHolds(safety)
         self.market = market
         self.state = OperatingStateManager(
             settings, clock=market, store=store, listener=_Told(safety), in_session=in_session
@@ -275,6 +278,19 @@ class Supervisor:
             self.safety.record_fail_safe(code, message, stage, effect=effect, cycle=cycle)
         else:
             self.safety.record_act(Entry(_ENGINE, "fail_safe_off", code, is_applied=False, reason=message))
+
+    def on_books(self, condition: "StoreCondition") -> None:
+        """Take in how the books are: what they report, and whether they hold entries back."""
+        for code, text in condition.reports:
+            self.on_code(code, text, "data")
+        self.holds.hold("data layer", condition.entries_held)
+
+    def on_code(self, code: str, text: str, stage: str) -> None:
+        """Take in a code that a room has raised beside a cycle."""
+        if code.startswith(_GUARDRAIL):
+            self._guardrail(code, text, blocked=False)
+        else:
+            self.fail(code, text, stage)
 
     def on_fill(self, fill: "FillEvent") -> None:
         """Take in a fill: the end of a round trip is a win or a loss."""

@@ -1,6 +1,7 @@
 """The dispatcher of a live session: events in, handlers called, with nothing below P0 in its way."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -25,12 +26,14 @@ from qts.event.records import (
     LevelFigures,
     StopReport,
 )
-from qts.event.ticks import TickFeed, TickHandler, TickResult, dispatch_ticks
+from qts.event.ticks import TickFeed, TickHandler, TickResult, dispatch_ticks, symbol_rows
 from qts.event.types import SAFETY_TO_DEGRADATION, DegradationLevel, EventPriority, PutResult
 from qts.event.wire import from_row, row_id, to_wire
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from qts._core import TickSpool
 
 P0_BATCH: Final = 256
 FINISH_S: Final = 5.0
@@ -270,6 +273,20 @@ class EventDispatcher:
                 been admitted then.
         """
         return dispatch_ticks(self._bus, batch, source)
+
+    def record_ticks(self, spool: "TickSpool", scales: Mapping[str, tuple[int, int]]) -> None:
+        """Keep the records of `dispatch_ticks` in `spool`, before any can give way to a newer one.
+
+        Call it again when a symbol has been named that was not there before.
+
+        Args:
+            spool: where they go; what it cannot write it counts, and nobody waits.
+            scales: decimals of prices and of quantities, by symbol; for all that `symbol_number` knows.
+
+        Raises:
+            UsageError: a symbol has a number and no scales.
+        """
+        self._bus.record_ticks(spool, symbol_rows(scales))
 
     def set_degradation_level(self, level: DegradationLevel) -> None:
         """Set the level that the operator asks for; the highest of operator, safety and back-pressure is in force."""

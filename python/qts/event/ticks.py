@@ -6,14 +6,15 @@ shows what a handler gets.
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts._core import TICK_FIELDS, LiveBus
+from qts.codes import UsageError
 from qts.event.errors import EventError
 from qts.event.notify import Level
 from qts.event.types import EventPriority, EventType
-from qts.event.wire import SOURCES, symbol_count
+from qts.event.wire import SOURCES, symbol_count, symbol_name, symbol_number
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -47,6 +48,25 @@ class TickResult(NamedTuple):
     displaced: int
     refused: int
     closed: int
+
+
+def symbol_rows(scales: Mapping[str, tuple[int, int]]) -> list[tuple[str, int, int]]:
+    """Return symbol and scales of every number; names those that have none yet.
+
+    Raises:
+        UsageError: a symbol has a number and no scales.
+    """
+    for symbol in scales:
+        symbol_number(symbol)
+    names = [symbol_name(number) for number in range(symbol_count())]
+    unknown = [name for name in names if name not in scales]
+    if unknown:
+        raise UsageError(
+            found=f"no scales for {', '.join(unknown[:5])}",
+            expected="decimals of price and quantity of every symbol that has a number",
+            hint="take them from the instrument table",
+        )
+    return [(name, *scales[name]) for name in names]
 
 
 def dispatch_ticks(bus: LiveBus, batch: "Buffer", source: str) -> TickResult:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from qts.pipeline.contracts import Stage
 
 
-class StageFailure(Exception):  # noqa: N818 - a failure of the stage, told apart from a StageError record
+class StageFailure(Exception):
     """Ends the cycle. The runner turns it into a `StageError`; it never leaves the runner."""
 
     def __init__(self, code: str, stage: Stage, message: str, *, critical: bool = False) -> None:

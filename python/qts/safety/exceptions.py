@@ -4,7 +4,7 @@ from qts.codes import QtsError
 from qts.safety.messages import refusal
 
 
-class Refusal(QtsError):  # noqa: N818 - what it is called everywhere else
+class Refusal(QtsError):
     """An act of an operator is refused; the state is what it was.
 
     Args:

@@ -6,28 +6,28 @@ from qts.codes import EngineFault, UsageError
 from qts.state.messages import say
 
 
-class OverrideRejected(UsageError):  # noqa: N818 - the name of the design
+class OverrideRejected(UsageError):
     """An override is refused; nothing was changed."""
 
     def __init__(self, *, found: str, expected: str) -> None:
         super().__init__(found=found, expected=expected, hint=say("override_hint"), code="GR084")
 
 
-class NotActive(UsageError):  # noqa: N818 - the name of the design
+class NotActive(UsageError):
     """There is no override to cancel."""
 
     def __init__(self) -> None:
         super().__init__(found=say("no_override"), expected=say("no_override_expected"), hint=say("no_override_hint"))
 
 
-class NotInLockdown(UsageError):  # noqa: N818 - the name of the design
+class NotInLockdown(UsageError):
     """There is no LOCKDOWN to be released."""
 
     def __init__(self, safety: str) -> None:
         super().__init__(found=say("no_lockdown", safety=safety), expected=say("no_lockdown_expected"))
 
 
-class RejectedRiskOn(UsageError):  # noqa: N818 - the name of the design
+class RejectedRiskOn(UsageError):
     """A forced move may only lower the risk."""
 
     def __init__(self, current: str, target: str) -> None:

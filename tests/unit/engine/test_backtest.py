@@ -1,8 +1,11 @@
+import threading
+
 import pytest
 
 import qts
 from qts.codes import DataError, EngineFault, UsageError
 from qts.engine.build import catalog_in, load_config, strategies_of
+from qts.strategy import Strategy
 from qts.strategy.examples import EXAMPLES
 
 
@@ -130,3 +133,23 @@ def test_a_critical_fault_ends_the_run(sample, monkeypatch):
     with pytest.raises(EngineFault) as error:
         qts.backtest(sample.ticks, "ema_cross")
     assert error.value.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["s" * 51, "a\0b", "two\nlines"])
+def test_a_strategy_whose_name_does_not_fit_into_the_books_is_refused_before_it_trades(name):
+    class Named(Strategy):
+        pass
+
+    Named.name = name
+    with pytest.raises(UsageError, match="printable"):
+        strategies_of(Named, None)
+
+
+def test_a_backtest_that_cannot_begin_lets_go_of_the_database_that_keeps_it(sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("QTS_HOME", str(tmp_path))
+    config = load_config(None, {"data.keep_backtests": True})
+    before = set(threading.enumerate())
+    with pytest.raises(UsageError, match="two strategies"):
+        qts.backtest(sample.ticks, ["ema_cross", "ema_cross"], config=config)
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not [name for name in left if name.startswith("qts-")]

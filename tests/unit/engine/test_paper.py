@@ -1,9 +1,12 @@
 import asyncio
+import shutil
 import sqlite3
+import threading
 from datetime import date
 
 import pytest
 
+from qts._core import JournalWriter
 from qts.codes import EngineFault, UsageError
 from qts.data import SQLiteStore
 from qts.engine import Engine
@@ -115,3 +118,60 @@ def test_a_symbol_without_parameters_cannot_be_simulated():
     assert [row.date.day for row in sessions] == [2, 5]
     with pytest.raises(UsageError, match="synth"):
         synth_config([catalog["069500"]], sessions, 1)
+
+
+def test_a_paced_run_looks_now_and_then_and_leaves_the_rest_of_its_loop_to_others(small, tmp_path):
+    looks, beats = [], 0
+
+    async def beside():
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.01)
+            beats += 1
+
+    async def work():
+        task = asyncio.create_task(beside())
+        try:
+            return await engine_for(small, tmp_path).run(speed=10_000.0, on_status=looks.append)
+        finally:
+            task.cancel()
+
+    with asyncio.run(work()) as result:
+        assert result.report["fills"] > 0
+    assert len(looks) < 40, "a session of 2.4 s, looked at five times a second"
+    assert beats > 2 * len(looks)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, ValueError])
+def test_what_ends_a_run_out_of_turn_leaves_journal_and_database_to_the_next(small, tmp_path, error):
+    before = set(threading.enumerate())
+
+    def interrupt(status):
+        if status.fills:
+            raise error
+
+    with pytest.raises(error):
+        asyncio.run(engine_for(small, tmp_path).run(on_status=interrupt))
+    assert "qts-books" not in {thread.name for thread in set(threading.enumerate()) - before}
+    db = sqlite3.connect(tmp_path / "db" / "paper.sqlite")
+    assert db.execute("SELECT status FROM sessions").fetchall() == [("FAULT",)]
+    db.close()
+    JournalWriter(tmp_path / "journal").close()
+
+
+def test_a_spool_that_the_ticks_did_not_come_from_does_not_end_the_run(tmp_path):
+    """The spool was removed, or brought back from an earlier day: ticks are not kept, the books are."""
+    config = load_config(None, SMALL | {"data.store_ticks": True})
+
+    def stop_soon(engine):
+        return lambda status: engine.request_stop() if status.done > 0.05 else None
+
+    for expected in ("first", "second"):
+        engine = engine_for(config, tmp_path)
+        with asyncio.run(engine.run(on_status=stop_soon(engine))):
+            pass
+        if expected == "first":
+            shutil.rmtree(tmp_path / "spool")
+    db = sqlite3.connect(tmp_path / "db" / "paper.sqlite")
+    assert db.execute("SELECT status FROM sessions").fetchall() == [("STOPPED",), ("STOPPED",)]
+    db.close()

@@ -9,7 +9,7 @@ from qts.data import EquityRow
 from qts.ops.report.series import Series
 
 if TYPE_CHECKING:
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
 
 _MAX_SERIES: Final = 32
 """Symbols whose prices are kept; which of them are drawn is known when the fills are."""
@@ -21,7 +21,7 @@ class RunRecorder:
     Decision lines go to a temporary file, equity to the store; charts keep a bounded number of points.
     """
 
-    def __init__(self, store: "SQLiteStore") -> None:
+    def __init__(self, store: "RunStore") -> None:
         self._store = store
         self._directory = TemporaryDirectory(prefix="qts-run-")
         self.decisions_path = Path(self._directory.name) / "decisions.jsonl"
@@ -68,9 +68,8 @@ class RunRecorder:
         series.add(ts_ns, price)
 
     def finish(self) -> None:
-        """Write what is pending."""
+        """Write the decision lines that are pending; the end of the session writes the rows."""
         self._decisions.flush()
-        self._store.flush()
 
     def close(self) -> None:
         """Give up the temporary files."""

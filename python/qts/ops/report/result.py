@@ -1,5 +1,6 @@
 """A finished run: its figures, its rows, its charts, and the way to keep them."""
 
+import weakref
 from collections import Counter
 from decimal import Decimal
 from html import escape
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from qts.codes import Lang
-    from qts.data import FillRow, SQLiteStore
+    from qts.data import FillRow, RunStore
     from qts.instruments import Catalog
     from qts.ops.report.contracts import RunFigures
     from qts.ops.report.recorder import RunRecorder
@@ -39,17 +40,23 @@ _ORDER_FRAME: Final = (
 )  # fmt: skip
 
 
+def _close_both(recorder: "RunRecorder", store: "RunStore") -> None:
+    recorder.close()
+    store.close()
+
+
 class BacktestResult:
     """What a run left behind. Rows are read from its store when they are asked for.
 
     Use it as a context manager, or call `close`, to give up the temporary files early.
     """
 
-    def __init__(self, run: "RunFigures", recorder: "RunRecorder", store: "SQLiteStore", catalog: "Catalog") -> None:
+    def __init__(self, run: "RunFigures", recorder: "RunRecorder", store: "RunStore", catalog: "Catalog") -> None:
         self._run = run
         self._recorder = recorder
         self._store = store
         self._catalog = catalog
+        self._release = weakref.finalize(self, _close_both, recorder, store)
         self._fill_count = sum(1 for _ in store.iter_fills())
         self.report: dict[str, Any] = report_dict(run, recorder, catalog, self._fill_count)
         """The content of `report.json`."""
@@ -62,8 +69,7 @@ class BacktestResult:
 
     def close(self) -> None:
         """Give up the temporary files; rows can no longer be read."""
-        self._recorder.close()
-        self._store.close()
+        self._release()
 
     def summary(self, lang: "Lang | None" = None) -> str:
         """Return the key figures as text, with open positions and faults if there are any."""

@@ -10,7 +10,7 @@ from qts.money import format_units
 from qts.ops.report.figures import average_price
 
 if TYPE_CHECKING:
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
     from qts.instruments import Catalog
 
 FILL_COLUMNS: Final = (
@@ -25,7 +25,7 @@ EQUITY_COLUMNS: Final = ("ts_ns", "cash", "market_value", "equity", "drawdown")
 _FRACTION: Final = Decimal("0.00000001")
 
 
-def write_fills(path: Path, store: "SQLiteStore", catalog: "Catalog") -> int:
+def write_fills(path: Path, store: "RunStore", catalog: "Catalog") -> int:
     """Write `fills.csv` and return the number of fills. `ts_ns` is when the venue traded, on the engine's clock."""
 
     def rows() -> Iterator[Sequence[object]]:
@@ -49,7 +49,7 @@ def write_fills(path: Path, store: "SQLiteStore", catalog: "Catalog") -> int:
     return _write(path, FILL_COLUMNS, rows())
 
 
-def write_orders(path: Path, store: "SQLiteStore", catalog: "Catalog") -> int:
+def write_orders(path: Path, store: "RunStore", catalog: "Catalog") -> int:
     """Write `orders.csv` and return the number of orders."""
 
     def rows() -> Iterator[Sequence[object]]:
@@ -83,7 +83,7 @@ def write_orders(path: Path, store: "SQLiteStore", catalog: "Catalog") -> int:
     return _write(path, ORDER_COLUMNS, rows())
 
 
-def write_equity(path: Path, store: "SQLiteStore", money_scale: int) -> int:
+def write_equity(path: Path, store: "RunStore", money_scale: int) -> int:
     """Write `equity.csv` and return the number of samples. `drawdown` is a fraction of the highest equity so far."""
 
     def rows() -> Iterator[Sequence[object]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from qts.codes import Lang
-    from qts.data import SQLiteStore
+    from qts.data import RunStore
     from qts.instruments import Catalog
 
 FILES: Final = frozenset({"report.json", "fills.csv", "orders.csv", "decisions.jsonl", "equity.csv", "report.html"})
@@ -51,7 +51,7 @@ def write_report(
     *,
     report: dict[str, Any],
     decisions: Path,
-    store: "SQLiteStore",
+    store: "RunStore",
     catalog: "Catalog",
     money_scale: int,
     chart: "Figure",

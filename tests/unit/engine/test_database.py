@@ -1,0 +1,47 @@
+"""The database of a home beside an engine that goes on booking."""
+
+from qts.clock import SystemClock
+from qts.config import load_secrets
+from qts.data import FillRow, OrderRow
+from qts.data.sqlite.adapter import SQLiteAdapter
+from qts.engine.books import open_books
+from qts.engine.build import catalog_in, load_config
+from qts.engine.database import DatabaseDesk
+from qts.engine.storage import run_store
+
+
+def fill(number):
+    return FillRow(
+        *("2024-01-02", number, str(number), 1_000 + number, 900 + number, f"d{number}", "005930", "SCALP", "BUY"),
+        *(10, 70_000, 700_000, 105, 0, 10, "cross", "ema"),
+    )
+
+
+def order(number):
+    return OrderRow(
+        *(number, 1_000 + number, f"d{number}", "005930", "SCALP", "BUY", "LIMIT", "DAY", 10, 70_100, "FILLED"),
+        *(10, 700_000, "", "ema", 2_000 + number),
+    )
+
+
+def test_what_is_booked_while_the_ledger_is_compared_with_the_journal_is_no_difference(tmp_path, monkeypatch):
+    config, clock = load_config(None, {}), SystemClock()
+    ask = SQLiteAdapter.journal_ack
+
+    async def and_go_on(adapter, journal):
+        acked = await ask(adapter, journal)
+        for number in (2, 3):
+            store.record_fill(fill(number))
+            store.record_order(order(number))
+        store.flush()
+        return acked
+
+    with run_store(config, tmp_path, clock, load_secrets(tmp_path)) as store:
+        store.open()
+        catalog = catalog_in(config, "KRW")
+        open_books(store, catalog, mode="SIM", strategy="ema", cash=1, config_hash="cafe", clock=clock)
+        store.record_fill(fill(1))
+        store.record_order(order(1))
+        store.flush()
+        monkeypatch.setattr(SQLiteAdapter, "journal_ack", and_go_on)
+        assert DatabaseDesk(None, tmp_path).verify() == []
