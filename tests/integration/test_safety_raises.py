@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -247,18 +248,32 @@ def test_flags_that_came_with_a_raise_are_taken_over(home):
     assert "JOURNAL_FAILED" in shown(home).flags
 
 
-def test_the_thread_ends_with_the_manager_and_the_word_takes_another(home):
-    def scribes() -> int:
-        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
-        return names.count("qts-raises")
+def until(condition, what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain {what}"
+        time.sleep(0.001)
 
+
+def scribes() -> set[str]:
+    """Return the ids of the threads that write raises; a thread that has just ended may still be listed."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # gone since it was listed
+            if (task / "comm").read_text().strip() == "qts-raises":
+                found.add(task.name)
+    return found
+
+
+def test_the_thread_ends_with_the_manager_and_the_word_takes_another(home):
     word, before = SafetyWord(), scribes()
     manager = opened(home, word=word)
-    assert scribes() == before + 1
+    until(lambda: len(scribes() - before) == 1, "for the thread to take its name")
+    mine = scribes() - before
     with pytest.raises(ValueError, match="is taken"):
         RaiseLog(home / "other.log").attach(word, 0)
     manager.close()
-    assert scribes() == before
+    until(lambda: not scribes() & mine, "for the kernel to let go of the thread")
     opened(home, word=word).close()
 
 
