@@ -23,11 +23,12 @@ def backtest(
         ),
     ],
     strategy: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="ema_cross, quote_reversion, daily_momentum, or your own as module:Class.",
+            help="ema_cross, quote_reversion, daily_momentum..., or your own as module:Class. May be repeated: "
+            "strategies of several tracks share one account through capital pools.",
             show_default=False,
         ),
     ],
@@ -36,6 +37,18 @@ def backtest(
     out: options.Out = None,
     config: options.ConfigDir = None,
     *,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--symbols",
+            metavar="NAME=A,B",
+            help="What a strategy trades; without it every symbol of the data. May be repeated.",
+        ),
+    ] = None,
+    vol_index: Annotated[
+        Path | None,
+        typer.Option("--vol-index", metavar="CSV", help="Daily closes of the VIX: DATE,OPEN,HIGH,LOW,CLOSE."),
+    ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Count bad rows instead of ending at the first one.")
     ] = False,
@@ -46,6 +59,8 @@ def backtest(
     The same input and configuration give the same decisions and the same fills, byte for byte.
 
     Example: qts-engine backtest --data ticks.csv.gz --strategy ema_cross --set fast=8 --out out/ema
+
+    With several strategies a parameter is set as NAME.PARAMETER=VALUE.
     """
     from qts.engine import backtest as run_backtest
 
@@ -59,6 +74,8 @@ def backtest(
             cash=cash,
             config=config,
             skip_bad_rows=skip_bad_rows,
+            symbols={name: text.split(",") for name, text in options.settings(symbols, "--symbols").items()},
+            vol_index=vol_index,
             on_progress=progress.rows,
             out=out,
         )

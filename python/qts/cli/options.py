@@ -38,18 +38,20 @@ Home: TypeAlias = Annotated[
 JsonOut: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def settings(pairs: Iterable[str] | None) -> dict[str, str]:
-    """Return `key=value` texts as a mapping."""
+def settings(pairs: Iterable[str] | None, option: str = "--set") -> dict[str, str]:
+    """Return `key=value` texts of an option as a mapping."""
     result: dict[str, str] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                found=f"--set {pair!r}", expected="KEY=VALUE", hint="for example --set fast=8 --set slow=21"
+                found=f"{option} {pair!r}",
+                expected="KEY=VALUE",
+                hint="for example --set fast=8, or --symbols ema_cross=005930,000660",
             )
         if key.strip() in result:
             raise UsageError(
-                found=f"--set {key.strip()} twice",
+                found=f"{option} {key.strip()} twice",
                 expected="each parameter once",
                 hint="remove one of the two",
             )
