@@ -86,7 +86,7 @@ def test_several_strategies_take_their_own_parameters_and_symbols(sample):
     with qts.backtest(
         sample.ticks,
         strategy=["ema_cross", "quote_reversion"],
-        params={"ema_cross.fast": "3", "quote_reversion.period": "50"},
+        params={"ema_cross.fast": "3", "quote_reversion.period": "20", "quote_reversion.spreads": "0.5"},
         symbols=symbols,
     ) as result:
         traded = {(fill.strategy, fill.symbol) for fill in result._store.iter_fills()}
