@@ -37,14 +37,7 @@ def backtest(
     out: options.Out = None,
     config: options.ConfigDir = None,
     *,
-    symbols: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--symbols",
-            metavar="NAME=A,B",
-            help="What a strategy trades; without it every symbol of the data. May be repeated.",
-        ),
-    ] = None,
+    symbols: options.Symbols = None,
     vol_index: Annotated[
         Path | None,
         typer.Option("--vol-index", metavar="CSV", help="Daily closes of the VIX: DATE,OPEN,HIGH,LOW,CLOSE."),
@@ -74,7 +67,7 @@ def backtest(
             cash=cash,
             config=config,
             skip_bad_rows=skip_bad_rows,
-            symbols={name: text.split(",") for name, text in options.settings(symbols, "--symbols").items()},
+            symbols=options.symbols_of(symbols),
             vol_index=vol_index,
             on_progress=progress.rows,
             out=out,

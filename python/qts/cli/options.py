@@ -35,6 +35,15 @@ Home: TypeAlias = Annotated[
         "--home", metavar="DIR", help="Home of the engine. Default: QTS_HOME, else ~/.qts.", show_default=False
     ),
 ]
+Symbols: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbols",
+        metavar="NAME=A,B",
+        help="What a strategy trades; without it every symbol there is. May be repeated.",
+        show_default=False,
+    ),
+]
 JsonOut: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,3 +66,11 @@ def settings(pairs: Iterable[str] | None, option: str = "--set") -> dict[str, st
             )
         result[key.strip()] = value.strip()
     return result
+
+
+def symbols_of(pairs: Iterable[str] | None) -> dict[str, list[str]]:
+    """Return the symbols of each strategy that `--symbols` names."""
+    return {
+        name: [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+        for name, text in settings(pairs, "--symbols").items()
+    }
