@@ -7,6 +7,7 @@ from qts.config.findings import Finding
 from qts.config.live_gate import LiveEvidence, LiveGate
 from qts.config.manager import ConfigManager
 from qts.config.models.cache import CacheSettings
+from qts.config.models.capital import CapitalSettings, TargetSettings
 from qts.config.models.data import DataSettings, OutageSettings, ServerSettings
 from qts.config.models.event import EventSettings
 from qts.config.models.local import (
@@ -59,6 +60,7 @@ __all__ = [
     "AlwaysOpenCalendar",
     "AnomalySettings",
     "CacheSettings",
+    "CapitalSettings",
     "Change",
     "ConfigManager",
     "ConfigReloader",
@@ -96,6 +98,7 @@ __all__ = [
     "Strategies",
     "StrategySettings",
     "Synth",
+    "TargetSettings",
     "TickRow",
     "VolIndexConfig",
     "WarningSettings",
