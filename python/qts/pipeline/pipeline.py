@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
     from qts.pipeline.interfaces import (
         AccountPort,
+        CapitalPort,
         DecisionLog,
         MarketPort,
         MonotonicClock,
@@ -82,6 +83,7 @@ class Pipeline:
         config: PipelineConfig | None = None,
         switches: Callable[[], Switches] = _all_on,
         stance: Callable[[], Stance] = _balanced,
+        capital: CapitalPort | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -99,6 +101,7 @@ class Pipeline:
             config: settings; the shipped ones by default.
             switches: what the operator has switched off, asked once per cycle.
             stance: what operating state and safety state let orders do, asked once per cycle and before each order.
+            capital: the pools of the account; None: the account is one pool.
 
         Raises:
             UsageError: two strategies share an id, or one names an unknown track.
@@ -127,6 +130,7 @@ class Pipeline:
             switches=switches,
             stance=stance,
             faults=self._faults,
+            capital=capital,
         )
         self._risk = RiskEngine(config.limits)
         self._decide = Decide(config, rules)
@@ -142,7 +146,7 @@ class Pipeline:
         )
         self._runner = CycleRunner(
             extract,
-            Transform(terms),
+            Transform(terms, capital, self._faults),
             evaluate,
             self._decide,
             Act(broker, self._orders, self._flips, sessions, stance),
