@@ -17,6 +17,21 @@ from qts.engines.performance import (
     drawdown_ppm,
     sale_result,
 )
+from qts.engines.performance_contracts import (
+    CalculationError,
+    EquityDay,
+    Holdings,
+    Income,
+    PerformanceFigures,
+    PerformanceInput,
+    PerformanceSettings,
+    ReturnFigures,
+    ScopeFigures,
+    Split,
+)
+from qts.engines.performance_engine import DayFigure, PerformanceEngine
+from qts.engines.performance_metrics import slippage_bps, trading_days_per_year
+from qts.engines.performance_trades import Trade, TradeBook
 from qts.engines.portfolio import PortfolioEngine
 from qts.engines.risk import RiskEngine, buying_power
 from qts.engines.strategy import StrategyEngine, StrategySlot
@@ -24,22 +39,38 @@ from qts.engines.strategy import StrategyEngine, StrategySlot
 __all__ = [
     "GATES",
     "AccountValue",
+    "CalculationError",
+    "DayFigure",
+    "EquityDay",
     "Fault",
     "FaultLog",
     "Holding",
+    "Holdings",
+    "Income",
+    "PerformanceEngine",
+    "PerformanceFigures",
+    "PerformanceInput",
+    "PerformanceSettings",
     "PerformanceTracker",
     "PortfolioDecision",
     "PortfolioEngine",
+    "ReturnFigures",
     "RiskDecision",
     "RiskEngine",
     "RiskLimits",
     "RiskQuestion",
     "Sale",
+    "ScopeFigures",
+    "Split",
     "StrategyEngine",
     "StrategySlot",
+    "Trade",
+    "TradeBook",
     "account_value",
     "buying_power",
     "drawdown_ppm",
     "one_line",
     "sale_result",
+    "slippage_bps",
+    "trading_days_per_year",
 ]
