@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from qts.clock import NS_PER_S, SimClock
+from qts.clock import NS_PER_S, SimClock, from_ns
 from qts.codes import EngineFault, lookup
 from qts.engine.holds import EntryHolds
 from qts.engine.safety import follow_halt, safety_config
@@ -24,10 +24,12 @@ from qts.state import (
     TransitionResult,
 )
 from qts.state.account import AccountMetrics
+from qts.state.history import PublishedVix
+from qts.state.vol_index import VolIndex
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
 
     from qts._core import FillEvent
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from qts.data import StoreCondition
     from qts.pipeline.contracts import CycleResult
     from qts.safety import StateChange
+    from qts.state.history import DailyClose
 
 _QUIET_NS: Final = 60 * NS_PER_S
 """Time in which a guardrail that changes nothing, or an anomaly, is recorded once."""
@@ -91,6 +94,7 @@ class Supervisor:
         halted: whether the primary market has stopped trading; None: nobody can say.
         in_session: whether the primary market is in session at a moment.
         store: keeps the operating state; None: memory.
+        vol_closes: recorded closes of the volatility index; each is known once it was published. None: no feed.
     """
 
     def __init__(
@@ -104,8 +108,11 @@ class Supervisor:
         halted: bool | None,
         in_session: "Callable[[int], bool]",
         store: FileStateStore | None = None,
+        vol_closes: "Sequence[DailyClose] | None" = None,
     ) -> None:
         settings = StateConfig.from_config(config)
+        feed = None if vol_closes is None else PublishedVix(vol_closes, market)
+        self._vol = VolIndex.from_settings(config.local.vol_index, feed, market)
         self.safety = safety
         self.holds = EntryHolds(safety)
         self.market = market
@@ -139,11 +146,21 @@ class Supervisor:
         self._evaluate()
 
     @classmethod
-    def in_memory(cls, config: "QtsConfig", start_ns: int, *, equity: int, in_session: "Callable[[int], bool]") -> Self:
+    def in_memory(
+        cls,
+        config: "QtsConfig",
+        start_ns: int,
+        *,
+        equity: int,
+        in_session: "Callable[[int], bool]",
+        vol_closes: "Sequence[DailyClose] | None" = None,
+    ) -> Self:
         """Return one that keeps nothing, for recorded data: both machines live by the market's clock."""
         market = SimClock(start_ns)
         safety = SafetyStateManager(market, safety_config(config))
-        return cls(config, safety, market, market, equity=equity, halted=None, in_session=in_session)
+        return cls(
+            config, safety, market, market, equity=equity, halted=None, in_session=in_session, vol_closes=vol_closes
+        )
 
     @classmethod
     def open(
@@ -373,8 +390,10 @@ class Supervisor:
             self.poll()  # where nobody operates it, nobody else looks whether it is over
         # The last valuation is that of now: this clock moves with the market's data, and there was nothing newer.
         self._account.value(self._equity)
-        metrics = self._account.metrics(vix=None, market_circuit_breaker=self._halted)
-        quality = MetricQuality(self._account.asof, None)
+        seen = self._vol.read()
+        level, asof = (None, None) if seen is None else (seen.value, from_ns(seen.asof_ns))
+        metrics = self._account.metrics(vix=level, market_circuit_breaker=self._halted)
+        quality = MetricQuality(self._account.asof, asof)
         # The state is asked for, not handed over: one that others change just now must not be followed by its past.
         self.state.evaluate_transition(metrics, lambda: self.safety.state, quality)
 
