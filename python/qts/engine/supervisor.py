@@ -10,6 +10,8 @@ from qts.clock import NS_PER_S, SimClock, from_ns
 from qts.codes import EngineFault, lookup
 from qts.engine.holds import EntryHolds
 from qts.engine.safety import follow_halt, safety_config
+from qts.engine.timing import CycleTimes
+from qts.pipeline.budgets import CycleWatch
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import NOT_APPROVED
 from qts.safety import ActionClass, Entry, NoticeLevel, SafetyState, SafetyStateManager
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from qts.state.history import DailyClose
 
 _QUIET_NS: Final = 60 * NS_PER_S
-"""Time in which a guardrail that changes nothing is recorded once."""
+"""Time in which a guardrail that changes nothing, or an anomaly, is recorded once."""
 _TRUSTED_AGE_NS: Final = 500_000_000
 """Age of a quote that an exit in LOCKDOWN may be made on (spec 01 §1.5)."""
 _POLL_NS: Final = NS_PER_S // 2
@@ -134,6 +136,11 @@ class Supervisor:
         self._stance = Stance()
         self._switched_at: int | None = None
         self._switches = Switches()
+        self._watch: CycleWatch | None = None
+        if machine is not market:  # in a backtest a slow machine must not change what is decided
+            anomaly = config.safety.anomaly
+            self._watch = CycleWatch(float(anomaly.cycle_time_factor), anomaly.cycle_time_samples)
+            safety.add_check(CycleTimes(self._watch))
         self._hold_off = safety.subscribe(self._on_safety)
         follow_halt(safety, config)
         self._evaluate()
@@ -281,8 +288,21 @@ class Supervisor:
                 if code.startswith(_GUARDRAIL) and (code != NOT_APPROVED or len(decision.codes) == 1):
                     is_clean = False
                     self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
+        if self._watch is not None and self._is_late(self._watch, result):
+            is_clean = False
         if result.cycle.cause != "EVENT":
             self.safety.finish_cycle(is_clean=is_clean)
+
+    def _is_late(self, watch: CycleWatch, result: "CycleResult") -> bool:
+        """Report a cycle that took too long; whether it did."""
+        late = watch.look(result)
+        if late is None:
+            return False
+        if late.code == "FS060":
+            self.fail(late.code, late.message, "performance", cycle=result.cycle.no)
+        elif self._is_news(late.code):
+            self.safety.record_anomaly(late.code, late.message, "performance")
+        return True
 
     def fail(
         self, code: str, message: str, stage: str, *, effect: "Effect | None" = None, cycle: int | None = None
@@ -352,11 +372,18 @@ class Supervisor:
 
     def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:
         """Report a guardrail, unless it is one of many that change nothing: one a minute stands for them."""
-        is_news = lookup(code).counted and self.safety.state is SafetyState.NORMAL
-        now_ns, told_ns = self._machine.monotonic_ns(), self._told_ns.get(code)
-        if is_news or told_ns is None or now_ns - told_ns >= _QUIET_NS:
-            self._told_ns[code] = now_ns
+        counts = lookup(code).counted and self.safety.state is SafetyState.NORMAL
+        if self._is_news(code) or counts:
+            self._told_ns[code] = self._machine.monotonic_ns()
             self.safety.record_guardrail(code, reason, "decide", blocked=blocked)
+
+    def _is_news(self, code: str) -> bool:
+        """Whether a code was not told within the last minute; it counts as told from now on if so."""
+        now_ns, told_ns = self._machine.monotonic_ns(), self._told_ns.get(code)
+        if told_ns is not None and now_ns - told_ns < _QUIET_NS:
+            return False
+        self._told_ns[code] = now_ns
+        return True
 
     def _evaluate(self) -> None:
         if self._machine is self.market and self.safety.state is SafetyState.WARNING:
