@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from qts.codes import nearest, text
+from qts.config.actions import broken_actions
 from qts.config.findings import Finding
 from qts.config.messages import say
 from qts.config.models.pipeline import PipelineFile
@@ -38,6 +39,7 @@ def broken_names(reference: Reference, pipeline: PipelineFile) -> Iterator[Findi
         elif row_of_symbol.synth is None:
             found = say("no_synth", key=key, value=symbol, file=_INSTRUMENTS)
             yield Finding("pipeline.yaml", None, key, found, say("no_synth_expected"), say("no_synth_hint"))
+    yield from broken_actions(reference)
 
 
 def _missing(file: str, key: str, name: str, target: str, rows: Iterable[str]) -> Finding:
