@@ -61,7 +61,6 @@ NOT_YET = {
     "FS043": "needs a broker connection",
     "FS045": "needs a broker connection",
     "FS060": "cycle times are reported, not judged",
-    "FS127": "no dividend data",
     "GR011": "instruments have no sector",
     "GR035": "no designations in the reference data",
     "GR038": "needs a broker connection",
