@@ -74,7 +74,6 @@ NOT_YET = {
     "FS042": "needs a broker connection",
     "FS043": "needs a broker connection",
     "FS045": "needs a broker connection",
-    "FS127": "no dividend data",
     "GR011": "instruments have no sector",
     "GR035": "no designations in the reference data",
     "GR038": "needs a broker connection",
