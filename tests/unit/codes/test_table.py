@@ -23,6 +23,8 @@ BUILT = {
     "P0 queue",
     "anomaly engine",
     "broker adapter",
+    "capital engine",
+    "capital ledger",
     "configuration",
     "data layer",
     "event dispatcher",
@@ -41,8 +43,6 @@ BUILT = {
 PLANNED = {
     "account guard",
     "broker failover",
-    "capital engine",
-    "capital ledger",
     "execution pipeline",
     "feedback aggregator",
     "host watch",
