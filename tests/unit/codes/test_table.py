@@ -22,6 +22,7 @@ _RUST = re.compile(rf"""\bcodes::({_CODE})\b|"({_CODE})\"""")
 BUILT = {
     "P0 queue",
     "broker adapter",
+    "capital engine",
     "configuration",
     "data layer",
     "event dispatcher",
@@ -41,7 +42,6 @@ PLANNED = {
     "account guard",
     "anomaly engine",
     "broker failover",
-    "capital engine",
     "capital ledger",
     "execution pipeline",
     "feedback aggregator",
