@@ -90,7 +90,7 @@ class MemoryLive:
         self.orders.pop(order, None)
 
 
-class Crash(Exception):
+class Crash(Exception):  # noqa: N818 - it is the process that ends, not an error of the books
     """The process ends here."""
 
 
