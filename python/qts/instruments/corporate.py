@@ -229,8 +229,12 @@ def _half_up(value: Fraction) -> int:
 class SplitCore(Protocol):
     """What is asked of the core: `StepEngine` has it."""
 
-    def split(self, instrument: int, numerator: int, denominator: int) -> list[tuple[str, int, int, int, int]]:
-        """Change every track's holding; return (track, quantity before, after, cost, rest in 1/denominator units)."""
+    def split(self, instrument: int, numerator: int, denominator: int) -> list[tuple[str, int, int, int, int, int]]:
+        """Change every track's holding, in whole lots.
+
+        Returns track, quantity before and after, cost after, cost of a holding that vanished, and what makes no whole
+        lot in 1/denominator units.
+        """
         ...
 
     def credit(self, track: str | None, amount: int) -> None:
@@ -246,8 +250,11 @@ class SplitHolding(NamedTuple):
     qty_before: int
     qty_after: int
     cost: int
+    """Cost of what is left."""
+    written_off: int
+    """Cost of a holding of which nothing is left."""
     cash_in_lieu: int
-    """What was paid for the fraction that is no whole unit, in money units, truncated."""
+    """What was paid for what makes no whole lot, in money units, truncated; the track's result, less `written_off`."""
 
 
 def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_close: int) -> list[SplitHolding]:
@@ -261,8 +268,11 @@ def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_clos
     """
     shift = instrument.money_scale - instrument.price_scale - instrument.qty_scale
     held = []
-    for track, before, after, cost, rest in core.split(split.instrument, split.numerator, split.denominator):
-        if before * split.numerator != after * split.denominator + rest or not 0 <= rest < split.denominator:
+    rest_end = split.denominator * instrument.lot
+    for track, before, after, cost, written_off, rest in core.split(
+        split.instrument, split.numerator, split.denominator
+    ):
+        if before * split.numerator != after * split.denominator + rest or not 0 <= rest < rest_end:
             raise EngineFault(
                 "FS053",
                 found=say("split_lost", symbol=split.symbol, track=track, before=before, after=after, rest=rest),
@@ -272,5 +282,5 @@ def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_clos
         cash = int(Fraction(rest * prev_close, split.numerator) * Fraction(10) ** shift)
         if cash:
             core.credit(track, cash)
-        held.append(SplitHolding(split.symbol, track, before, after, cost, cash))
+        held.append(SplitHolding(split.symbol, track, before, after, cost, written_off, cash))
     return held

@@ -304,7 +304,7 @@ class Core:
         for track, before in self.held.items():
             after, rest = divmod(before * numerator, denominator)
             self.held[track] = after
-            rows.append((track, before, after, 1_000, rest))
+            rows.append((track, before, after, 1_000 if after else 0, 0 if after else 1_000, rest))
         return rows
 
     def credit(self, track, amount):
@@ -321,7 +321,10 @@ def test_a_split_multiplies_shares_and_pays_nothing(catalog):
 def test_fractions_of_a_consolidation_are_paid_at_the_close_before(catalog):
     core = Core(SWING=107, PORTFOLIO=9)
     held = apply_split(core, split(1, 10), catalog["005930"], 501)
-    assert [(row.qty_after, row.cash_in_lieu) for row in held] == [(10, 7 * 501), (0, 9 * 501)]
+    assert [(row.qty_after, row.cost, row.written_off, row.cash_in_lieu) for row in held] == [
+        (10, 1_000, 0, 7 * 501),
+        (0, 0, 1_000, 9 * 501),
+    ]
     assert core.credits == [("SWING", 3_507), ("PORTFOLIO", 4_509)]
 
 
@@ -340,7 +343,7 @@ def test_a_split_neither_makes_nor_loses_value(catalog, before, numerator, denom
 
 def test_a_core_that_loses_shares_is_a_fault(catalog):
     core = Core(SWING=7)
-    core.split = lambda *_: [("SWING", 7, 4, 1_000, 0)]
+    core.split = lambda *_: [("SWING", 7, 4, 1_000, 0, 0)]
     with pytest.raises(EngineFault) as caught:
         apply_split(core, split(1, 2), catalog["005930"], 500)
     assert caught.value.code == "FS053"
