@@ -375,3 +375,11 @@ def test_a_backtest_keeps_the_same_rows_and_waits_for_nothing(path):
         assert [row[0] for row in again._db.execute("SELECT content FROM fill_quarantine")] == [
             repr(tuple(entry(1, 5)))
         ]
+
+
+def test_a_store_that_is_told_so_keeps_no_decisions():
+    with begun(None, keep_decisions=False) as store:
+        store.record_decision("d1", T0, b"{}")
+        store.record_capital([entry(1)])
+        assert list(store.iter_decisions()) == []
+        assert list(store.iter_capital_entries()) == [entry(1)]
