@@ -6,6 +6,7 @@ from qts.engines.contracts import (
     RiskDecision,
     RiskLimits,
     RiskQuestion,
+    StrategyPolicy,
 )
 from qts.engines.faults import Fault, FaultLog, one_line
 from qts.engines.health import ENGINES, EngineHealth, EngineName, HealthBoard, HealthKind, HealthView
@@ -43,6 +44,7 @@ __all__ = [
     "RiskQuestion",
     "Sale",
     "StrategyEngine",
+    "StrategyPolicy",
     "StrategySlot",
     "account_value",
     "buying_power",
