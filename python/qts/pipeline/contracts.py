@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qts.config import SessionPhase as Phase
     from qts.engines.contracts import PortfolioDecision, RiskDecision
     from qts.engines.strategy import StrategySlot
+    from qts.pipeline.budgets import Breach
     from qts.pipeline.daily import DayStats
     from qts.strategy.contracts import Bars, ExecutionView, Intent, Purpose, Quote, Terms
 
@@ -302,6 +303,8 @@ class CycleResult(NamedTuple):
     errors: tuple[StageError, ...]
     timings_ns: tuple[int, ...]
     """Duration of each stage that ran, in the order of `STAGES`."""
+    breaches: tuple[Breach, ...] = ()
+    """Budgets that were not kept, in wall time: never a reason to decide anything in a backtest."""
 
 
 class ContractError(Exception):
