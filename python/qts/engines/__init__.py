@@ -8,6 +8,7 @@ from qts.engines.contracts import (
     RiskQuestion,
 )
 from qts.engines.faults import Fault, FaultLog, one_line
+from qts.engines.health import ENGINES, EngineHealth, EngineName, HealthBoard, HealthKind, HealthView
 from qts.engines.performance import (
     AccountValue,
     Holding,
@@ -37,13 +38,19 @@ from qts.engines.risk import RiskEngine, buying_power
 from qts.engines.strategy import StrategyEngine, StrategySlot
 
 __all__ = [
+    "ENGINES",
     "GATES",
     "AccountValue",
     "CalculationError",
     "DayFigure",
+    "EngineHealth",
+    "EngineName",
     "EquityDay",
     "Fault",
     "FaultLog",
+    "HealthBoard",
+    "HealthKind",
+    "HealthView",
     "Holding",
     "Holdings",
     "Income",
