@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
     from qts.pipeline.interfaces import (
         AccountPort,
+        CapitalPort,
         DecisionLog,
         MarketPort,
         MonotonicClock,
@@ -85,6 +86,7 @@ class Pipeline:
         config: PipelineConfig | None = None,
         switches: Callable[[], Switches] = _all_on,
         stance: Callable[[], Stance] = _balanced,
+        capital: CapitalPort | None = None,
         decisions: DecisionStore | None = None,
         loop: LoopSettings | None = None,
     ) -> None:
@@ -104,6 +106,7 @@ class Pipeline:
             config: settings; the shipped ones by default.
             switches: what the operator has switched off, asked once per cycle.
             stance: what operating state and safety state let orders do, asked once per cycle and before each order.
+            capital: the pools of the account; None: the account is one pool.
             decisions: keeps decisions durable before Act; without it they are in `log` alone.
             loop: settings of the loop; the shipped ones by default, with the retries of `config`.
 
@@ -144,6 +147,7 @@ class Pipeline:
             switches=switches,
             stance=stance,
             faults=self._faults,
+            capital=capital,
         )
         self._risk = RiskEngine(config.limits)
         self._decide = Decide(config, rules)
@@ -159,7 +163,7 @@ class Pipeline:
         )
         self._runner = CycleRunner(
             extract,
-            Transform(terms),
+            Transform(terms, capital, self._faults),
             evaluate,
             self._decide,
             Act(broker, self._orders, self._flips, sessions, stance),
