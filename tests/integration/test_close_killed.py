@@ -1,8 +1,8 @@
 """A close whose process is killed: wherever it dies, each effect is there once when the close is done.
 
 Run as a program, this file closes one session again and again in copies of the same home. Each copy is killed by
-SIGKILL at another place: at every file that is opened or renamed, at every transaction, and before and after the work of
-each step. It is then killed a second time in the attempt after it, and run to its end.
+SIGKILL at another place: at every file that is opened or renamed, at every transaction, and before and after the work
+of each step. It is then killed a second time in the attempt after it, and run to its end.
 """
 
 import json
