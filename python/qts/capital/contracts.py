@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from qts.safety import SafetyState
     from qts.state import OperatingState
 
+    Day: TypeAlias = date
+
 CONTRACT_VERSION: Final = "1.0.0"
 
 __all__ = ["CONTRACT_VERSION", "POOLS", "Pool"]
@@ -199,6 +201,10 @@ class Episode(NamedTuple):
     """Session after which the transfer of this episode was committed."""
     sessions_since: int = 0
     """Sessions since `fired_on`."""
+    rest: int = 0
+    """What of this episode's amount is still to move: limits let it go in parts."""
+    parts: int = 0
+    """Transfers of this episode so far."""
 
 
 class TransferProposal(NamedTuple):
@@ -211,7 +217,10 @@ class TransferProposal(NamedTuple):
     kind: TransferKind
     reason: TransferReason
     transfer_key: str
-    """Unique for what may happen once: `S>W:2026-W05`, `W>P:2026-Q1`, `P>W:MDD:3`, `W>S:LOSSES:1`, `S>P:2026-01-05`."""
+    """Unique for what may happen once: `S>W:2026-W05`, `W>P:2026-Q1`, `P>W:MDD:3`, `W>S:LOSSES:1`, `S>P:2026-01-05`.
+
+    The second part of an episode that limits did not let go at once is `P>W:MDD:3/2`.
+    """
     criteria: tuple[tuple[str, str], ...] = ()
     """What it was decided on, as text, sorted by name."""
 
@@ -270,6 +279,8 @@ class SessionInfo(NamedTuple):
     is_last_of_quarter: bool
     number: int
     """Sessions since the books began, from 0: pauses are counted in it."""
+    recent: tuple[Day, ...] = ()
+    """Sessions before this one, latest first: what the age of a metric is counted in. Beyond them weekdays count."""
 
 
 class FlowGates(NamedTuple):

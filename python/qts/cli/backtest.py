@@ -23,11 +23,12 @@ def backtest(
         ),
     ],
     strategy: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="ema_cross, quote_reversion, daily_momentum, or your own as module:Class.",
+            help="ema_cross, quote_reversion, daily_momentum..., or your own as module:Class. May be repeated: "
+            "strategies of several tracks share one account through capital pools.",
             show_default=False,
         ),
     ],
@@ -36,6 +37,11 @@ def backtest(
     out: options.Out = None,
     config: options.ConfigDir = None,
     *,
+    symbols: options.Symbols = None,
+    vol_index: Annotated[
+        Path | None,
+        typer.Option("--vol-index", metavar="CSV", help="Daily closes of the VIX: DATE,OPEN,HIGH,LOW,CLOSE."),
+    ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Count bad rows instead of ending at the first one.")
     ] = False,
@@ -46,6 +52,8 @@ def backtest(
     The same input and configuration give the same decisions and the same fills, byte for byte.
 
     Example: qts-engine backtest --data ticks.csv.gz --strategy ema_cross --set fast=8 --out out/ema
+
+    With several strategies a parameter is set as NAME.PARAMETER=VALUE.
     """
     from qts.engine import backtest as run_backtest
 
@@ -59,6 +67,8 @@ def backtest(
             cash=cash,
             config=config,
             skip_bad_rows=skip_bad_rows,
+            symbols=options.symbols_of(symbols),
+            vol_index=vol_index,
             on_progress=progress.rows,
             out=out,
         )

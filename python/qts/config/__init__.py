@@ -8,6 +8,7 @@ from qts.config.findings import Finding
 from qts.config.live_gate import LiveEvidence, LiveGate
 from qts.config.manager import ConfigManager
 from qts.config.models.cache import CacheSettings
+from qts.config.models.capital import CapitalSettings, TargetSettings
 from qts.config.models.corporate import DividendRow, SplitRow
 from qts.config.models.data import DataSettings, OutageSettings, ServerSettings
 from qts.config.models.event import EventSettings
@@ -62,6 +63,7 @@ __all__ = [
     "AlwaysOpenCalendar",
     "AnomalySettings",
     "CacheSettings",
+    "CapitalSettings",
     "Change",
     "ConfigManager",
     "ConfigReloader",
@@ -101,6 +103,7 @@ __all__ = [
     "Strategies",
     "StrategySettings",
     "Synth",
+    "TargetSettings",
     "TickRow",
     "VolIndexConfig",
     "WarningSettings",

@@ -68,7 +68,7 @@ def _finding(
     if context.get("kind") == "ordered":
         section = f"{key}: " if key else ""
         found = say("value", key=key or name, value=_shown(detail["input"]))
-        return Finding(name, line, key, found, f"{section}{context['order']}", say("ordered_hint"))
+        return Finding(name, line, key, found, f"{section}{context['order']}", say(context.get("hint", "ordered_hint")))
     if context.get("kind") == "needs":
         key, because = context["key"], context["because"]
         return Finding(

@@ -76,6 +76,14 @@ def _fraction(value: object) -> Decimal:
     return number
 
 
+def _portion(value: object) -> Decimal:
+    number = _fraction(value)
+    exponent = number.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -4:
+        raise refuse("portion")
+    return number
+
+
 def _word(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -115,6 +123,8 @@ Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
 Number: TypeAlias = Annotated[Decimal, BeforeValidator(_number)]
 Fraction: TypeAlias = Annotated[Decimal, BeforeValidator(_fraction)]
+Portion: TypeAlias = Annotated[Decimal, BeforeValidator(_portion)]
+"""A share of the capital: a fraction of at most four decimals."""
 Word: TypeAlias = Annotated[str, BeforeValidator(_word)]
 ClockTime: TypeAlias = Annotated[time, BeforeValidator(_clock_time)]
 Day: TypeAlias = Annotated[date, BeforeValidator(_day)]

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from qts.config.models.base import Section
 from qts.config.models.cache import CacheFile
+from qts.config.models.capital import CapitalFile
 from qts.config.models.corporate import CorporateFile
 from qts.config.models.data import DataFile
 from qts.config.models.event import EventFile
@@ -37,6 +38,7 @@ SETTINGS: Final = (
     FileSpec("safety.yaml", SafetyFile),
     FileSpec("pipeline.yaml", PipelineFile),
     FileSpec("state.yaml", StateFile),
+    FileSpec("capital.yaml", CapitalFile),
     FileSpec("data.yaml", DataFile),
     FileSpec("cache.yaml", CacheFile),
     FileSpec("strategies/scalp.yaml", ScalpFile),

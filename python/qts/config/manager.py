@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from qts.codes import ConfigError, nearest, text
 from qts.config.classes import class_of, is_stricter
-from qts.config.cross import broken_names
+from qts.config.cross import broken_names, broken_targets
 from qts.config.environment import Setting, settings
 from qts.config.errors import findings
 from qts.config.files import FILES, LOCAL_FILE, SETTINGS, FileSpec, keys, leaves
@@ -87,6 +87,7 @@ class ConfigManager:
             raise InvalidConfig(wrong)
         config = _assemble(models, sources)
         wrong += broken_names(config.reference, config.pipeline)
+        wrong += broken_targets(config.capital, config.operating_state)
         if wrong:
             raise InvalidConfig(wrong)
         return config
@@ -242,6 +243,7 @@ def _assemble(models: Mapping[str, Any], sources: Mapping[str, str]) -> QtsConfi
             "safety": settings["safety.yaml"],
             "pipeline": settings["pipeline.yaml"],
             "operating_state": settings["state.yaml"].operating_state,
+            "capital": settings["capital.yaml"].capital,
             "data": settings["data.yaml"].data,
             "cache": settings["cache.yaml"].cache,
             "strategies": {

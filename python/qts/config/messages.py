@@ -52,6 +52,10 @@ say: Final = Phrasebook(
             "fractions, not percent: write {suggestion}",
             "퍼센트가 아닌 비율입니다: {suggestion}로 쓰십시오",
         ),
+        "portion": (
+            "a fraction from 0 to 1 with at most four decimals",
+            "0에서 1 사이의 비율, 소수점 아래 네 자리까지",
+        ),
         "word": ("text", "문자열"),
         "clock_time": ("a time of day as HH:MM", "HH:MM 형식의 시각"),
         "day": ("a date as YYYY-MM-DD", "YYYY-MM-DD 형식의 날짜"),
@@ -67,6 +71,7 @@ say: Final = Phrasebook(
         "value_hint": ("meaning: {meaning}", "의미: {meaning}"),
         "ordered": ("{order}", "{order}"),
         "ordered_hint": ("bring the values into order", "값의 순서를 맞추십시오"),
+        "whole_hint": ("let the shares add up to 1", "비중의 합이 1이 되게 하십시오"),
         "needs": ("{key} is not set", "{key}이(가) 지정되지 않았습니다"),
         "needs_expected": ("a value, because of {because}", "{because}에는 값이 필요함"),
         "needs_hint": ("set it, or change the other key", "값을 지정하거나 다른 키를 바꾸십시오"),
@@ -89,6 +94,27 @@ say: Final = Phrasebook(
             "모의 시장 매개변수가 있는 종목",
         ),
         "no_synth_hint": ("add the block, or leave the symbol out", "항목을 추가하거나 종목을 빼십시오"),
+        # capital
+        "target_outside": (
+            "{key} is {value}, outside the range of {state}",
+            "{key} 값이 {value}(으)로 {state} 상태의 범위를 벗어났습니다",
+        ),
+        "target_outside_expected": (
+            "{least} to {most}, as operating_state.properties.{section}.{pool}_allocation_range in state.yaml has it",
+            "{least}~{most} (state.yaml의 operating_state.properties.{section}.{pool}_allocation_range)",
+        ),
+        "target_outside_hint": (
+            "change the target, or the range of the state",
+            "목표를 바꾸거나 그 상태의 범위를 바꾸십시오",
+        ),
+        "stop_band": (
+            "{key} is {value}, not more than the band at which a rebalance ends",
+            "{key} 값이 {value}(으)로 리밸런싱을 끝내는 폭보다 크지 않습니다",
+        ),
+        "stop_band_expected": (
+            "more than operating_state.rebalance.stop_band_pct ({band}) of state.yaml",
+            "state.yaml의 operating_state.rebalance.stop_band_pct({band})보다 큰 값",
+        ),
         "action_twice": (
             "{key} has the {field} {day} of row {first}",
             "{key}의 {field} {day}이(가) {first}번 항목과 같습니다",

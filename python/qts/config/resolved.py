@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from qts.config.models.base import Section
 from qts.config.models.cache import CacheSettings
+from qts.config.models.capital import CapitalSettings
 from qts.config.models.data import DataSettings
 from qts.config.models.event import EventSettings
 from qts.config.models.local import LocalConfig
@@ -30,6 +31,7 @@ class QtsConfig(Section):
     safety: SafetyFile
     pipeline: PipelineFile
     operating_state: OperatingStateSettings
+    capital: CapitalSettings
     data: DataSettings
     cache: CacheSettings
     strategies: Strategies

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qts.instruments import Calendar, Catalog, SessionPhase
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
+    from qts.state.history import DailyClose
     from qts.strategy import Strategy
 
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
@@ -47,6 +48,7 @@ class Session:
         store: where fills, orders and equity are recorded.
         recorder: what the report is made of.
         prev_close: closes of the session before the first one, by instrument id.
+        vol_closes: recorded closes of the volatility index, for a run that nobody else supervises.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Session:
         store: "RunStore",
         recorder: "RunRecorder",
         prev_close: Mapping[int, int] | None = None,
+        vol_closes: "Sequence[DailyClose] | None" = None,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -75,6 +78,7 @@ class Session:
         self._currency = catalog.currency(catalog.by_id(0).currency)
         self._config = config
         self._cash = cash
+        self._vol_closes = vol_closes
         self._supervisor: Supervisor | None = None
         self.on_order: Callable[[SentOrder], object] | None = None
         """Told of every order that has changed, after the books."""
@@ -161,7 +165,11 @@ class Session:
         supervisor = self._supervisor
         if supervisor is None:
             supervisor = self._supervisor = Supervisor.in_memory(
-                self._config, scheduled_ns, equity=self._cash, in_session=self.in_session
+                self._config,
+                scheduled_ns,
+                equity=self._cash,
+                in_session=self.in_session,
+                vol_closes=self._vol_closes,
             )
         if cause != "EVENT":
             supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))

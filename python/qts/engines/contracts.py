@@ -31,6 +31,7 @@ GATES: Final = (
     "trade_count",
     "symbol_weight",
     "gross_exposure",
+    "pool",
     "buying_power",
     "holding",
     "max_trade_qty",
@@ -96,6 +97,10 @@ class RiskQuestion(NamedTuple):
     """Entry orders that the operating state leaves for the session."""
     multiplier_ppm: int = PPM
     """Factor of the operating state on the limits of entries."""
+    pool_cash: int | None = None
+    """What the track's pool may spend; None if the account is one pool."""
+    pool_closed: str = ""
+    """Code or cause of what closes the pool to entries, empty if nothing does."""
 
 
 class RiskDecision(NamedTuple):

@@ -25,6 +25,7 @@ _CODES: Final = {
     "trade_count": "GR080",
     "symbol_weight": "GR010",
     "gross_exposure": "GR001",
+    "pool": "pool_available",
     "buying_power": "GR042",
     "holding": "GR032",
     "max_trade_qty": "max_trade_qty",
@@ -82,6 +83,7 @@ class RiskEngine:
             desired if question.trades_left > 0 else 0,
             terms.quantity(equity * symbol_ppm // PPM - question.symbol_value, price),
             terms.quantity(equity * gross_ppm // PPM - question.gross_value, price),
+            _pool_cap(question),
             buying_power(terms, price, question.orderable, question.buy_fee_rate),
             desired,
             desired if limits.max_trade_qty is None else limits.max_trade_qty * 10**terms.qty_scale,
@@ -109,7 +111,7 @@ def _exit_checks(question: RiskQuestion) -> tuple[int, ...]:
         desired if _is_sane(question) else 0,
         desired,
         0 if question.session else desired,
-        *(desired,) * 7,
+        *(desired,) * 8,
         question.sellable_qty,
         *(desired,) * 3,
     )
@@ -128,13 +130,22 @@ def buying_power(terms: Terms, price: int, orderable: int, buy_fee_rate: int) ->
     return terms.quantity(orderable * RATE_ONE // (RATE_ONE + buy_fee_rate), price)
 
 
+def _pool_cap(question: RiskQuestion) -> int:
+    if question.pool_closed:
+        return 0
+    if question.pool_cash is None:
+        return question.desired_qty
+    return buying_power(question.terms, question.price, question.pool_cash, question.buy_fee_rate)
+
+
 def _is_sane(question: RiskQuestion) -> bool:
     return question.price > 0 and question.desired_qty > 0 and question.side in ("BUY", "SELL")
 
 
 def _score_ppm(question: RiskQuestion, qty: int) -> int:
     """Return the share of the track's free cash that the order would use, capped at one whole."""
-    return min(PPM, question.terms.value(question.price, qty) * PPM // max(question.orderable, 1))
+    cash = question.orderable if question.pool_cash is None else question.pool_cash
+    return min(PPM, question.terms.value(question.price, qty) * PPM // max(cash, 1))
 
 
 def _reason(gate: str, question: RiskQuestion) -> str:
@@ -142,6 +153,8 @@ def _reason(gate: str, question: RiskQuestion) -> str:
         return question.permission
     if gate == "session":
         return question.session
+    if gate == "pool" and question.pool_closed:
+        return question.pool_closed
     if gate == "sanity":
         if question.side not in ("BUY", "SELL"):
             return "unknown_side"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CONFLICT: Final = "GR030"
 SELF_MATCH: Final = "GR039"
+OVERCOMMITTED: Final = "PE020"
+"""The target weights of one cycle add up to more than everything."""
 
 _PURPOSE_CLASS: Final[dict[Purpose, int]] = {"EXIT": 4, "REDUCE": 3, "REBALANCE": 2, "ADD": 1, "ENTRY": 0}
 _TRACK_PRIORITY: Final[dict[Track, int]] = {"SWING": 0, "PORTFOLIO": 1, "SCALP": 2}
@@ -81,7 +83,7 @@ class Arbiter:
             most = max(self._max_intents, exits)
             dropped.extend((proposal, "max_intents_per_cycle") for proposal in kept[most:])
             del kept[most:]
-            kept = _no_overcommitment(kept, dropped)
+            kept = _no_overcommitment(kept, dropped, by_track=calc.pool_limits is not None)
         return Arbitration(tuple(kept), tuple(dropped))
 
     def _unfit(self, proposal: Proposal, calc: CalcDataContract) -> str:
@@ -183,12 +185,25 @@ def _no_opposite_tracks(proposals: list[Proposal], dropped: list[tuple[Proposal,
     return kept
 
 
-def _no_overcommitment(proposals: list[Proposal], dropped: list[tuple[Proposal, str]]) -> list[Proposal]:
-    """Refuse every entry if the weights of one cycle's entries add up to more than everything."""
-    weights = sum(
-        proposal.intent.target_weight_ppm or 0 for proposal in proposals if proposal.intent.purpose == "ENTRY"
-    )
-    if weights <= PPM:
+def _no_overcommitment(
+    proposals: list[Proposal], dropped: list[tuple[Proposal, str]], *, by_track: bool
+) -> list[Proposal]:
+    """Refuse every entry of a scope if the weights of its entries in one cycle add up to more than everything.
+
+    The scope is the track if it has a pool of its own, else the account.
+    """
+    weights: dict[Track | None, int] = {}
+    for proposal in proposals:
+        if proposal.intent.purpose == "ENTRY" and proposal.intent.target_weight_ppm:
+            scope = proposal.track if by_track else None
+            weights[scope] = weights.get(scope, 0) + proposal.intent.target_weight_ppm
+    overcommitted = {scope for scope, weight in weights.items() if weight > PPM}
+    if not overcommitted:
         return proposals
-    dropped.extend((proposal, "weights_exceed_equity") for proposal in proposals if proposal.intent.purpose == "ENTRY")
-    return [proposal for proposal in proposals if proposal.intent.purpose != "ENTRY"]
+    kept = []
+    for proposal in proposals:
+        if proposal.intent.purpose == "ENTRY" and (proposal.track if by_track else None) in overcommitted:
+            dropped.append((proposal, OVERCOMMITTED))
+        else:
+            kept.append(proposal)
+    return kept

@@ -32,6 +32,7 @@ SESSION_CLOSED: Final = "GR034"
 NO_ENTRIES: Final = "GR082"
 NOT_PERMITTED: Final = "G_EXE_STATE"
 STRATEGY_SUSPENDED: Final = "strategy_suspended"
+POOL_CLOSED: Final = "pool_closed"
 _MAX_EXIT_TICKS: Final = 16
 _NO_POSITION: Final = (0, 0, 0)
 
@@ -39,7 +40,7 @@ _NO_POSITION: Final = (0, 0, 0)
 class _Headroom:
     """What the cycle's earlier purchases leave for its later ones."""
 
-    __slots__ = ("entries", "gross", "open_symbols", "orderable", "symbol_values")
+    __slots__ = ("entries", "gross", "open_symbols", "orderable", "pools", "symbol_values")
 
     def __init__(self, calc: CalcDataContract) -> None:
         self.entries = calc.raw.entries_today
@@ -48,8 +49,11 @@ class _Headroom:
         self.symbol_values = dict(calc.symbol_values)
         self.open_symbols = set(calc.raw.buying)
         self.open_symbols.update(calc.symbol_values)
+        self.pools = {} if calc.pool_limits is None else {t: limit.available for t, limit in calc.pool_limits.items()}
 
-    def spend(self, instrument: int, amount: int) -> None:
+    def spend(self, instrument: int, track: Track, amount: int, fee_rate: int) -> None:
+        if self.pools:
+            self.pools[track] -= amount - -amount * fee_rate // RATE_ONE  # the commission rounded up
         self.orderable -= amount
         self.gross += amount
         self.symbol_values[instrument] = self.symbol_values.get(instrument, 0) + amount
@@ -160,7 +164,8 @@ class Evaluate:
         qty, cost_total, opened_ns = _NO_POSITION if row is None else (row.qty, row.cost_total, row.opened_ns)
         buying, selling = calc.raw.working[key]
         last_fill = self._orders.last_fill_price.get(key, 0)
-        return ExecutionView(qty, cost_total, opened_ns, buying, selling, max(0, calc.orderable), last_fill)
+        cash = calc.orderable if calc.pool_limits is None else calc.pool_limits[track].available
+        return ExecutionView(qty, cost_total, opened_ns, buying, selling, max(0, cash), last_fill)
 
     def _evaluate(
         self,
@@ -172,7 +177,7 @@ class Evaluate:
         terms, intent = proposal.terms, proposal.intent
         execution = self._execution_view(calc, terms, proposal.track, positions)
         pricing = self._price(calc, proposal)
-        desired, target, reason = self._desired(calc, intent, execution, pricing.price, terms)
+        desired, target, reason = self._desired(calc, proposal, execution, pricing.price)
         if pricing.price <= 0:
             reason = pricing.code
         if not reason and intent.side == "BUY":
@@ -180,13 +185,15 @@ class Evaluate:
         if reason:
             return EvaluationResult(proposal, execution, 0, pricing.price, pricing.code, None, None, reason)
         try:
-            risk = self._risk.evaluate(self._question(calc, proposal, execution, pricing.price, desired, headroom))
+            question = self._question(calc, proposal, execution, pricing.price, desired, headroom)
+            risk = self._risk.evaluate(question)
         except Exception as error:
             raise StageFailure("FS030", "evaluate", f"risk engine failed: {one_line(error)}") from error
         delta = desired if intent.side == "BUY" else -desired
         sized = self._portfolio.size(delta, target, intent.purpose, risk, terms.lot)
         if intent.side == "BUY" and sized.final_qty > 0:
-            headroom.spend(terms.instrument, terms.value(pricing.price, sized.final_qty))
+            amount = terms.value(pricing.price, sized.final_qty)
+            headroom.spend(terms.instrument, proposal.track, amount, question.buy_fee_rate)
             headroom.entries += is_entry(intent.side, intent.purpose, proposal.track)
         return EvaluationResult(proposal, execution, desired, pricing.price, pricing.code, risk, sized, "")
 
@@ -203,21 +210,25 @@ class Evaluate:
         return marketable(self._rules, instrument, quote, intent.side, ticks, config.max_slippage_bps, ts_ns)
 
     def _desired(
-        self, calc: CalcDataContract, intent: Intent, execution: ExecutionView, price: int, terms: Terms
+        self, calc: CalcDataContract, proposal: Proposal, execution: ExecutionView, price: int
     ) -> tuple[int, int | None, str]:
         """Return the quantity to trade, the target quantity of a weight, and why nothing is traded."""
+        intent, terms = proposal.intent, proposal.terms
         if intent.target_weight_ppm is None:
             qty = intent.qty if intent.qty is not None else execution.sellable_qty
             if intent.purpose in REDUCING:
                 qty = min(qty, execution.sellable_qty)
                 return qty, None, "" if qty > 0 else "GR032"
             return qty - qty % terms.lot, None, ""
-        target = self._portfolio.target_qty(terms, calc.equity, intent.target_weight_ppm, price)
+        if calc.raw.capital_fault:
+            return 0, None, calc.raw.capital_fault  # a share of what, nobody knows now
+        equity = calc.equity_of(proposal.track)
+        target = self._portfolio.target_qty(terms, equity, intent.target_weight_ppm, price)
         delta = target - (execution.position_qty + execution.working_buy - execution.working_sell)
         wanted = delta if intent.side == "BUY" else -delta
         if wanted <= 0:
             return 0, target, "at_target_weight"
-        if intent.purpose == "REBALANCE" and not self._portfolio.is_worth_rebalancing(terms, calc.equity, delta, price):
+        if intent.purpose == "REBALANCE" and not self._portfolio.is_worth_rebalancing(terms, equity, delta, price):
             return 0, target, "rebalance_too_small"
         return wanted, target, ""
 
@@ -240,6 +251,7 @@ class Evaluate:
         is_sale = intent.side == "SELL"
         is_limited = is_entry(intent.side, intent.purpose, proposal.track)
         fee_rate = 0 if is_sale else self._rules.fee(instrument, "BUY", RATE_ONE, raw.cycle.ts_ns)
+        limit = None if calc.pool_limits is None else calc.pool_limits[proposal.track]
         return RiskQuestion(
             terms,
             intent.side,
@@ -261,6 +273,8 @@ class Evaluate:
             stance.max_positions,
             stance.max_daily_trades - headroom.entries if is_limited else 1,
             stance.multiplier_ppm,
+            headroom.pools.get(proposal.track),
+            "" if limit is None or limit.entries_allowed else limit.reason or POOL_CLOSED,
         )
 
     def _permission(self, proposal: Proposal, stance: Stance) -> str:

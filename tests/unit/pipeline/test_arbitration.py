@@ -111,7 +111,7 @@ def test_purchases_of_one_cycle_share_the_cash(world, scripted):
 def test_weights_beyond_everything_are_all_refused(two):
     run(two, (0, buy(qty=None, weight_ppm=600_000)), (1, buy("B", qty=None, weight_ppm=600_000)))
     assert two.placed == []
-    assert set(reasons(two).values()) == {"weights_exceed_equity"}
+    assert set(reasons(two).values()) == {"PE020"}
 
 
 def test_cap_on_wishes_keeps_the_exits(world, scripted):
