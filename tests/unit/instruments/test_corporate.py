@@ -299,7 +299,6 @@ class Core:
 
     def __init__(self, **held):
         self.held = held
-        self.credits = []
 
     def split(self, instrument, numerator, denominator):
         rows = []
@@ -309,15 +308,12 @@ class Core:
             rows.append((track, before, after, 1_000 if after else 0, 0 if after else 1_000, rest))
         return rows
 
-    def credit(self, track, amount):
-        self.credits.append((track, amount))
-
 
 def test_a_split_multiplies_shares_and_pays_nothing(catalog):
     core = Core(SWING=10, SCALP=3)
     held = apply_split(core, split(50, 1), catalog["005930"], 2_650_000)
     assert [(row.track, row.qty_after, row.cash_in_lieu) for row in held] == [("SWING", 500, 0), ("SCALP", 150, 0)]
-    assert core.credits == []
+    assert core.held == {"SWING": 500, "SCALP": 150}
 
 
 def test_fractions_of_a_consolidation_are_paid_at_the_close_before(catalog):
@@ -327,7 +323,6 @@ def test_fractions_of_a_consolidation_are_paid_at_the_close_before(catalog):
         (10, 1_000, 0, 7 * 501),
         (0, 0, 1_000, 9 * 501),
     ]
-    assert core.credits == [("SWING", 3_507), ("PORTFOLIO", 4_509)]
 
 
 @settings(deadline=None)
