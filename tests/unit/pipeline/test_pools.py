@@ -12,7 +12,9 @@ from qts.capital.contracts import POOLS, CapitalEngineOutput, CapitalPoolContrac
 from qts.codes import EngineFault
 from qts.engines import RiskLimits
 from qts.pipeline.contracts import Stance
+from qts.pipeline.ports import DAY_NS
 from qts.strategy import Intent
+from qts.strategy.examples import TargetWeights
 
 LOOSE = RiskLimits(1_000_000, 1_000_000, max_risk_score_ppm=1_000_000, max_trade_qty=None, max_order_money=None)
 NOW = datetime(2024, 6, 3, 2, tzinfo=UTC)
@@ -263,3 +265,19 @@ def test_one_pool_is_decided_as_without_any(world, scripted):
     whole.pools = None
     assert lines(whole) == lines(None)
     assert whole.asked == []
+
+
+def test_target_weights_are_put_right_both_ways_at_the_turn_of_a_month(world):
+    world.capital = Capital()
+    world.capital.pools["PORTFOLIO"] = pool("PORTFOLIO", 13_000_000, invested=7_000_000)
+    world.hold(1, "PORTFOLIO", 100, 7_000_000)
+    for instrument in (0, 1):
+        world.set_quote(instrument, bid=70_000, ask=70_100, last=70_000)
+    world.pipeline(TargetWeights(weights="A=0.30,B=0.10", sessions=1), limits=LOOSE)
+    for instrument in (0, 1):
+        world.close_bar(instrument, 70_000, interval_ns=DAY_NS)
+    world.cycle()
+    assert [(request.side, request.symbol, request.qty) for request in world.placed] == [
+        ("SELL", "B", 100 - 2_000_000 // 69_800),
+        ("BUY", "A", 6_000_000 // 70_200),
+    ]
