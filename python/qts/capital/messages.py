@@ -97,6 +97,9 @@ say: Final = Phrasebook(
             "a rebalance is under way, or the operating state has changed within 24 hours",
             "리밸런싱이 진행 중이거나 운영 상태가 24시간 안에 바뀌었습니다",
         ),
-        "because_pair": ("capital has moved between the two today", "오늘 두 풀 사이에 이미 이동이 있었습니다"),
+        "because_pair": (
+            "another move between the two comes first today",
+            "오늘은 두 풀 사이의 다른 이동이 먼저입니다",
+        ),
     }
 )

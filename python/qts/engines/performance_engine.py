@@ -25,6 +25,7 @@ from qts.engines.performance_metrics import (
     rounded,
 )
 from qts.engines.performance_trades import UNASSIGNED, Sums, TradeBook, TradeStats
+from qts.state.rebalance import POOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,7 +76,8 @@ class PerformanceEngine:
         orders = _count_orders(data.orders)
         scopes = _Scopes(data, self._settings, walk, orders)
         known = {*walk.book.sums, *orders}
-        tracks = sorted({*(track for track, _ in known), *(data.unit_prices or ())} - {""})
+        named = {*(track for track, _ in known), *(data.unit_prices or ())} - {""}
+        tracks = [*(track for track in POOLS if track in named), *sorted(named.difference(POOLS))]
         strategies = sorted({name for _, name in known} - {""})
         return PerformanceFigures(
             account=scopes.figures(ACCOUNT),
@@ -159,18 +161,22 @@ class _Walk:
         if held is not None:  # a day of which nothing is known is taken to hold what the day before held
             self._held = held
         values: dict[Owner, int] = {}
-        for row in self._held:
-            owner = self.book.owner_of(row.track, row.symbol)
-            values[owner] = values.get(owner, 0) + row.market_value
+        owner_of = self.book.owner_of
+        for track, symbol, market_value in self._held:
+            owner = owner_of(track, symbol)
+            values[owner] = values.get(owner, 0) + market_value
         for owner in {*self.book.sums, *values, *self.results}:
             sums = self.book.sums.get(owner)
-            cash = sums.cash if sums is not None else 0
-            series = self.results.setdefault(owner, [0] * number)
-            series.append(cash + values.get(owner, 0))
-            for scope in _scopes_of(owner):
+            value = values.get(owner, 0)
+            series = self.results.get(owner)
+            if series is None:
+                series = self.results[owner] = [0] * number
+            series.append(value if sums is None else sums.cash + value)
+            for scope in _scopes_of(owner) if value else ():
                 amounts = self.invested.setdefault(scope, [])
-                amounts.extend([0] * (number + 1 - len(amounts)))
-                amounts[number] += values.get(owner, 0)
+                if len(amounts) <= number:
+                    amounts.extend([0] * (number + 1 - len(amounts)))
+                amounts[number] += value
 
 
 class _Scopes:
