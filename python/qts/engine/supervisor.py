@@ -295,6 +295,10 @@ class Supervisor:
                 if code.startswith(_GUARDRAIL) and (code != NOT_APPROVED or len(decision.codes) == 1):
                     is_clean = False
                     self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
+        for report in result.reports:
+            is_clean = False
+            if self._is_news(report.code):
+                self.safety.record_anomaly(report.code, report.message, report.stage)
         if self._watch is not None and self._is_late(self._watch, result):
             is_clean = False
         if result.cycle.cause != "EVENT":

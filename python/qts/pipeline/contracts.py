@@ -305,6 +305,8 @@ class CycleResult(NamedTuple):
     """Duration of each stage that ran, in the order of `STAGES`."""
     breaches: tuple[Breach, ...] = ()
     """Budgets that were not kept, in wall time: never a reason to decide anything in a backtest."""
+    reports: tuple[StageError, ...] = ()
+    """Findings that did not end the cycle."""
 
 
 class ContractError(Exception):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from qts.broker.contracts import Track
     from qts.engines.faults import FaultLog
+    from qts.engines.health import HealthBoard
     from qts.engines.portfolio import PortfolioEngine
     from qts.engines.risk import RiskEngine
     from qts.engines.strategy import StrategyEngine
@@ -79,6 +80,7 @@ class Evaluate:
         orders: OrderBook,
         config: PipelineConfig,
         faults: FaultLog,
+        health: HealthBoard,
     ) -> None:
         self._strategies = strategies
         self._arbiter = arbiter
@@ -88,6 +90,8 @@ class Evaluate:
         self._orders = orders
         self._config = config
         self._faults = faults
+        self._risk_health = health["Risk"]
+        self._portfolio_health = health["Portfolio"]
 
     def run(self, calc: CalcDataContract) -> tuple[EvaluationResult, ...]:
         """Return what the engines make of the cycle's wishes.
@@ -189,11 +193,12 @@ class Evaluate:
             return EvaluationResult(proposal, execution, 0, pricing.price, pricing.code, None, None, reason)
         try:
             question = self._question(calc, proposal, execution, pricing.price, desired, headroom)
-            risk = self._risk.evaluate(question)
+            risk = self._risk_health.run(self._risk.evaluate, question)
         except Exception as error:
             raise StageFailure("FS030", "evaluate", f"risk engine failed: {one_line(error)}") from error
         delta = desired if intent.side == "BUY" else -desired
-        sized = self._portfolio.size(delta, target, intent.purpose, risk, terms.lot, side=intent.side)
+        size = self._portfolio.size
+        sized = self._portfolio_health.run(size, delta, target, intent.purpose, risk, terms.lot, side=intent.side)
         if intent.side == "BUY" and sized.final_qty > 0:
             amount = terms.value(pricing.price, sized.final_qty)
             sector = self._sector(terms.symbol)

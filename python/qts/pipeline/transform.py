@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qts.broker.contracts import Track
     from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract
     from qts.engines.faults import FaultLog
+    from qts.engines.health import EngineHealth
     from qts.pipeline.contracts import RawDataContract
     from qts.pipeline.interfaces import CapitalPort
     from qts.strategy.contracts import Quote, Terms
@@ -54,8 +55,13 @@ class Transform:
         capital: CapitalPort | None = None,
         faults: FaultLog | None = None,
         sectors: Mapping[str, str] | None = None,
+        health: EngineHealth | None = None,
     ) -> None:
-        """Take the terms by instrument id, the pools, and the sector of each symbol; one without is its own."""
+        """Take the terms by instrument id, the pools, and the sector of each symbol; one without is its own.
+
+        `health` counts what the capital engine does.
+        """
+        self._health = health
         self._terms = terms
         self._sectors = [(sectors or {}).get(entry.symbol, entry.symbol) for entry in terms]
         self._capital = capital
@@ -113,7 +119,11 @@ class Transform:
             return _Capital(limits=dict.fromkeys(TRACKS, closed), reports=self._no_answer(raw, raw.capital_fault))
         worth = _net_asset_values(raw, pools, values)
         try:
-            decision = capital.decide(raw, equity, {track: values.get(track, 0) for track in TRACKS})
+            by_track = {track: values.get(track, 0) for track in TRACKS}
+            if self._health is None:
+                decision = capital.decide(raw, equity, by_track)
+            else:
+                decision = self._health.run(capital.decide, raw, equity, by_track)
         except EngineFault as fault:
             raise StageFailure(fault.code, "transform", fault.found, critical=True) from fault
         except Exception as error:

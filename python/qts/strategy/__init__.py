@@ -17,6 +17,7 @@ from qts.strategy.contracts import (
     Terms,
     Tick,
 )
+from qts.strategy.ensemble import Ensemble, EnsembleParams, Member
 from qts.strategy.indicators import Ema
 from qts.strategy.params import Duration, StrategyParams, Weight, duration_ns, weight_ppm
 from qts.strategy.registry import StrategyRegistry, default_registry
@@ -29,9 +30,12 @@ __all__ = [
     "Bars",
     "Duration",
     "Ema",
+    "Ensemble",
+    "EnsembleParams",
     "ExecutionView",
     "Intent",
     "MarketView",
+    "Member",
     "Purpose",
     "Quote",
     "Requirements",
