@@ -64,6 +64,7 @@ say: Final = Phrasebook(
         "slippage": ("Slippage, positive = cost", "슬리피지(양수 = 비용)"),
         "fill_rate": ("Filled share of orders", "주문 체결률"),
         "reject_rate": ("Rejected orders", "주문 거부율"),
+        "fill_time": ("Sending to last fill, mean", "주문에서 완전 체결까지 평균"),
         "performance_note": (
             "By day. Sharpe and Sortino ratios with a risk-free rate of {rate} a year and {days} trading days a year. "
             "A dash: too few days, or nothing to divide by.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TRANSFERS_SHOWN: Final = 200
 _NOTHING: Final = "-"
 _RIGHT: Final = " class='n'"
-_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %| bps| s| min| h| d)?\Z")
+_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %| bps| ms| s| min| h| d)?\Z")
 
 # (text, part of the scope, field, how it is shown)
 _FIGURES: Final = (
@@ -45,6 +45,7 @@ _FIGURES: Final = (
     ("slippage", "slippage", "mean_bps", "bps"),
     ("fill_rate", "orders", "fill_rate", "pct"),
     ("reject_rate", "orders", "reject_rate", "pct"),
+    ("fill_time", "orders", "mean_fill_ms", "ms"),
 )
 
 
@@ -58,8 +59,8 @@ def shown(value: Any, kind: str) -> str:  # noqa: ANN401 - a number, decimal tex
         return _fixed(value, 3)
     if kind == "bps":
         return f"{_fixed(value, 2)} bps"
-    if kind == "time":
-        return _duration(value)
+    if kind in ("time", "ms"):
+        return _duration(value / 1_000 if kind == "ms" else value)
     if kind == "money":
         return grouped(value)
     return f"{value:,}"
@@ -235,6 +236,8 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1_000:,.1f} ms"
     if seconds < 120:
         return f"{seconds:,.1f} s"
     if seconds < 7_200:
