@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from qts._shapes import SplitRow
+    from qts._shapes import SplitRow, TrackName
     from qts.config import DividendRow, Reference
     from qts.instruments.calendar import Calendar
     from qts.instruments.catalog import Catalog
@@ -239,7 +239,7 @@ class SplitHolding(NamedTuple):
     """What a split has done to the holding of one track."""
 
     symbol: str
-    track: str
+    track: TrackName
     qty_before: int
     qty_after: int
     cost: int
@@ -248,6 +248,18 @@ class SplitHolding(NamedTuple):
     """Cost of a holding of which nothing is left."""
     cash_in_lieu: int
     """What is owed for what makes no whole lot, in money units, truncated; the track's result, less `written_off`."""
+
+
+def after_split(qty: int, split: Split, instrument: Instrument) -> tuple[int, int]:
+    """Return what a quantity becomes, in whole lots, and what makes no lot, in 1/denominator units."""
+    lots, rest = divmod(qty * split.numerator, split.denominator * instrument.lot)
+    return lots * instrument.lot, rest
+
+
+def cash_in_lieu(rest: int, split: Split, instrument: Instrument, prev_close: int) -> int:
+    """Return what a rest of `after_split` is worth at the close before the split, in money units, truncated."""
+    shift = Fraction(10) ** (instrument.money_scale - instrument.price_scale - instrument.qty_scale)
+    return int(Fraction(rest * prev_close, split.numerator) * shift)
 
 
 def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_close: int) -> list[SplitHolding]:
@@ -269,7 +281,6 @@ def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_clos
             expected=say("split_refused_expected"),
             hint=say("split_refused_hint"),
         ) from None
-    shift = Fraction(10) ** (instrument.money_scale - instrument.price_scale - instrument.qty_scale)
     held = []
     for track, before, after, cost, written_off, rest in rows:
         is_kept = before * split.numerator == after * split.denominator + rest
@@ -280,6 +291,6 @@ def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_clos
                 expected=say("split_expected", numerator=split.numerator, denominator=split.denominator),
                 hint=say("split_hint"),
             )
-        cash = int(Fraction(rest * prev_close, split.numerator) * shift)
+        cash = cash_in_lieu(rest, split, instrument, prev_close)
         held.append(SplitHolding(split.symbol, track, before, after, cost, written_off, cash))
     return held

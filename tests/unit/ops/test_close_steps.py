@@ -28,6 +28,7 @@ from qts.ops.close import (
     reconcile_step,
     report_step,
     run_close,
+    run_simulated,
     settle_step,
     stale_marks,
     trades_of,
@@ -349,3 +350,36 @@ def test_months_without_a_price_close_every_day_and_pay_what_is_due(tmp_path, kr
     assert ports.done == {"dividend:005930:2024-03-29:PORTFOLIO": 30_541}
     assert "no price for 6 sessions" in told[0]
     assert len(told) == len(krx.sessions(BEFORE, date(2024, 7, 31))) - 6
+
+
+# Simulated accounts
+
+
+def test_a_simulated_account_closes_as_a_real_one_does_and_leaves_no_file(tmp_path, krx, clock):
+    trades = {BEFORE: [Trade("a", BEFORE, 700)]}
+    ends = []
+    for run, home in ((run_close, tmp_path / "real"), (run_simulated, None)):
+        ports = Ports(SWING=100)
+        desks = (
+            None if home else SettlementDesk(None, "main", krx),
+            None if home else ActionsDesk(None, "main", actions(), krx, date(2024, 3, 4)),
+        )
+        steps = [
+            reconcile_step(books),
+            settle_step(krx, lambda day: trades.get(day, []), desks[0]),
+            dividends_step(actions(), krx, date(2024, 3, 4), ports, desks[1]),
+        ]
+        days = krx.sessions(date(2024, 3, 25), PAY)
+        outcomes = [run(home or tmp_path / "none", "main", row.date, steps, clock) for row in days]
+        assert all(row.status is CloseStatus.DONE for row in outcomes)
+        ends.append((ports.done, [[step.result for step in row.record.steps] for row in outcomes]))
+    assert ends[0] == ends[1]
+    assert ends[1][0] == {"dividend:005930:2024-03-29:SWING": 30_541}
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_simulated_close_stops_at_a_failure(tmp_path, clock):
+    ran = []
+    steps = [reconcile_step(lambda: books(ledger_cash=1)), CloseStep("settle", lambda given: ran.append(given))]
+    outcome = run_simulated(tmp_path, "main", BEFORE, steps, clock)
+    assert (outcome.status, outcome.failed.code, ran) == (CloseStatus.FAILED, "FS070", [])

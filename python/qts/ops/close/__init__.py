@@ -14,7 +14,8 @@ from qts.ops.close.contracts import (
 )
 from qts.ops.close.files import CloseFiles
 from qts.ops.close.marks import StaleMark, stale_marks
-from qts.ops.close.run import announce, pending, run_close, run_pending
+from qts.ops.close.ports import PoolActions, PoolBooks
+from qts.ops.close.run import announce, pending, run_close, run_pending, run_simulated
 from qts.ops.close.settlement import LAG_SESSIONS, Pending, SettlementLedger, Trade, trades_of
 from qts.ops.close.steps import (
     ActionsDesk,
@@ -45,6 +46,8 @@ __all__ = [
     "CloseStep",
     "DayRecord",
     "Pending",
+    "PoolActions",
+    "PoolBooks",
     "SettlementDesk",
     "SettlementLedger",
     "StaleMark",
@@ -63,6 +66,7 @@ __all__ = [
     "report_step",
     "run_close",
     "run_pending",
+    "run_simulated",
     "settle_step",
     "stale_marks",
     "trades_of",

@@ -103,6 +103,18 @@ say: Final = Phrasebook(
             "{symbol}: the dividend of {ex_date} came after its ex-date and is recorded for nobody",
             "{symbol}: {ex_date} 배당이 배당락일 뒤에 입력되어 권리가 기록되지 않았습니다",
         ),
+        "split_works": (
+            "an order of {track} for {symbol} works; its split of {day} cannot be applied",
+            "{track}의 {symbol} 주문이 남아 있어 {day} 분할·병합을 적용할 수 없습니다",
+        ),
+        "split_works_expected": (
+            "no working order of the symbol after the close",
+            "마감 뒤 그 종목의 미체결 주문 없음",
+        ),
+        "split_works_hint": (
+            "end the order; nothing was booked, and the close tries again",
+            "주문을 끝내십시오. 아무것도 기장하지 않았으며 마감이 다시 시도합니다",
+        ),
         # report, backup
         "reported": ("written to {path}", "{path}에 저장"),
         "backed_up": ("{name}, verified", "{name}, 검증됨"),

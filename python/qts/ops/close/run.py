@@ -21,7 +21,7 @@ from qts.ops.close.files import CloseFiles
 from qts.ops.close.messages import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -107,15 +107,19 @@ def run_close(
         if record.is_finished:
             return CloseOutcome(record, CloseStatus.ALREADY)
         _refuse_out_of_order(files, day)
-        record = _with_steps(record, steps)
-        for step in steps:
-            record = _step(files, record, step, clock, is_catch_up=is_catch_up)
-            done = _of(record, step.name)
-            if done.state is not StepState.DONE:
-                return CloseOutcome(record, CloseStatus.FAILED, done)
-        record = record._replace(finished_at=clock.now_utc().isoformat())
-        files.save(record)
-        return CloseOutcome(record, CloseStatus.DONE)
+        return _run(home, record, steps, clock, files.save, is_catch_up=is_catch_up)
+
+
+def run_simulated(home: Path, account: str, day: date, steps: Sequence[CloseStep], clock: Clock) -> CloseOutcome:
+    """Close a session of a simulated account, which is run again from its beginning instead of going on after a crash.
+
+    Nothing is recorded and nobody is kept out; the same steps run in the same order and stop at a failure.
+
+    Raises:
+        UsageError: the steps are none.
+    """
+    _check(steps)
+    return _run(home, DayRecord(account, day), steps, clock, lambda _: None, is_catch_up=False)
 
 
 def run_pending(
@@ -130,7 +134,36 @@ def run_pending(
     return outcomes
 
 
-def _step(files: CloseFiles, record: DayRecord, step: CloseStep, clock: Clock, *, is_catch_up: bool) -> DayRecord:
+def _run(
+    home: Path,
+    record: DayRecord,
+    steps: Sequence[CloseStep],
+    clock: Clock,
+    save: Callable[[DayRecord], object],
+    *,
+    is_catch_up: bool,
+) -> CloseOutcome:
+    """Run the steps that are not done up to the first that fails."""
+    record = _with_steps(record, steps)
+    for step in steps:
+        record = _step(home, record, step, clock, save, is_catch_up=is_catch_up)
+        done = _of(record, step.name)
+        if done.state is not StepState.DONE:
+            return CloseOutcome(record, CloseStatus.FAILED, done)
+    record = record._replace(finished_at=clock.now_utc().isoformat())
+    save(record)
+    return CloseOutcome(record, CloseStatus.DONE)
+
+
+def _step(
+    home: Path,
+    record: DayRecord,
+    step: CloseStep,
+    clock: Clock,
+    save: Callable[[DayRecord], object],
+    *,
+    is_catch_up: bool,
+) -> DayRecord:
     """Run a step that is not done and return the record after it."""
     row = _of(record, step.name)
     if row.state is StepState.DONE:
@@ -145,9 +178,9 @@ def _step(files: CloseFiles, record: DayRecord, step: CloseStep, clock: Clock, *
         message="",
     )
     record = _put(record, row)
-    files.save(record)
+    save(record)
     context = CloseContext(
-        home=files.directory.parents[2],
+        home=home,
         account=record.account,
         day=record.day,
         key=row.key,
@@ -167,7 +200,7 @@ def _step(files: CloseFiles, record: DayRecord, step: CloseStep, clock: Clock, *
     else:
         row = row._replace(state=StepState.DONE, result=result)
     record = _put(record, row._replace(ended_at=clock.now_utc().isoformat()))
-    files.save(record)
+    save(record)
     return record
 
 

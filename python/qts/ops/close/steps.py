@@ -145,18 +145,18 @@ class Tally:
 
 
 class SettlementDesk:
-    """The settlement of an account, kept in its file.
+    """The settlement of an account, kept in its file; without a home it is kept in memory alone.
 
     Raises:
         EngineFault: FS126, the file is damaged.
     """
 
-    def __init__(self, home: Path, account: str, calendar: Calendar) -> None:
-        self._path = home / "state" / "close" / account / "settlement" / "ledger.json"
+    def __init__(self, home: Path | None, account: str, calendar: Calendar) -> None:
+        self._path = None if home is None else home / "state" / "close" / account / "settlement" / "ledger.json"
         self.ledger = SettlementLedger(calendar)
         self.tally = Tally()
-        state = read_checked(self._path)
-        if state is not None:
+        state = None if self._path is None else read_checked(self._path)
+        if self._path is not None and state is not None:
             try:
                 self.ledger = SettlementLedger.restored(calendar, state["ledger"])
                 self.tally = Tally(**state["tally"])
@@ -165,19 +165,24 @@ class SettlementDesk:
 
     def save(self) -> None:
         """Keep it; it is durable on return. EngineFault FS063 if it is not."""
-        write_checked(self._path, {"ledger": self.ledger.state(), "tally": self.tally.state()})
+        if self._path is not None:
+            write_checked(self._path, {"ledger": self.ledger.state(), "tally": self.tally.state()})
 
 
-def settle_step(calendar: Calendar, trades: Callable[[date], Iterable[Trade]]) -> CloseStep:
+def settle_step(
+    calendar: Calendar, trades: Callable[[date], Iterable[Trade]], desk: SettlementDesk | None = None
+) -> CloseStep:
     """Return the step that takes in the trades of a session and settles what is due.
 
     Args:
         calendar: its sessions are the business days.
         trades: returns the trades of a session, all of them whenever it is asked.
+        desk: one in memory, for a simulated account; None = that of the account's file, as it is then.
     """
+    given = desk
 
     def run(context: CloseContext) -> StepResult:
-        desk = SettlementDesk(context.home, context.account, calendar)
+        desk = given or SettlementDesk(context.home, context.account, calendar)
         for trade in trades(context.day):
             desk.ledger.book(trade)
         settled = desk.ledger.settle(context.day)
@@ -214,7 +219,7 @@ class ActionsDesk:
     """Dividends and splits of an account, kept in its file.
 
     Args:
-        home: `QTS_HOME`.
+        home: `QTS_HOME`; None = kept in memory alone.
         account: whose.
         actions: what the reference data say.
         calendar: sessions of the market.
@@ -224,13 +229,15 @@ class ActionsDesk:
         EngineFault: FS126, the file is damaged.
     """
 
-    def __init__(self, home: Path, account: str, actions: CorporateActions, calendar: Calendar, since: date) -> None:
-        self._path = home / "state" / "close" / account / "actions" / "book.json"
+    def __init__(
+        self, home: Path | None, account: str, actions: CorporateActions, calendar: Calendar, since: date
+    ) -> None:
+        self._path = None if home is None else home / "state" / "close" / account / "actions" / "book.json"
         self.dividends = DividendBook(actions, calendar, since)
         self.splits = SplitBook(actions, since)
         self.tally = Tally()
-        state = read_checked(self._path)
-        if state is not None:
+        state = None if self._path is None else read_checked(self._path)
+        if self._path is not None and state is not None:
             try:
                 self.dividends = DividendBook.restored(actions, calendar, state["dividends"])
                 self.splits = SplitBook(actions, date.fromisoformat(state["splits_through"]))
@@ -245,17 +252,26 @@ class ActionsDesk:
             "splits_through": self.splits.through.isoformat(),
             "tally": self.tally.state(),
         }
-        write_checked(self._path, state)
+        if self._path is not None:
+            write_checked(self._path, state)
 
 
-def dividends_step(actions: CorporateActions, calendar: Calendar, since: date, ports: ActionsPorts) -> CloseStep:
+def dividends_step(
+    actions: CorporateActions,
+    calendar: Calendar,
+    since: date,
+    ports: ActionsPorts,
+    desk: ActionsDesk | None = None,
+) -> CloseStep:
     """Return the step that pays what is due, records who holds before the next ex-date, and splits for the next day.
 
     Who is entitled is recorded before any split changes a holding, and a payment is forgotten only after it was made.
+    `desk` is one in memory for a simulated account; None = that of the account's file, as it is then.
     """
+    given = desk
 
     def run(context: CloseContext) -> StepResult:
-        desk = ActionsDesk(context.home, context.account, actions, calendar, since)
+        desk = given or ActionsDesk(context.home, context.account, actions, calendar, since)
         desk.tally = desk.tally.of(context.key)
         paid = desk.dividends.waiting(context.day)
         for payment in paid:
