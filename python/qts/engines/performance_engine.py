@@ -25,6 +25,7 @@ from qts.engines.performance_metrics import (
     rounded,
 )
 from qts.engines.performance_trades import UNASSIGNED, Sums, TradeBook, TradeStats
+from qts.state.rebalance import POOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,7 +76,8 @@ class PerformanceEngine:
         orders = _count_orders(data.orders)
         scopes = _Scopes(data, self._settings, walk, orders)
         known = {*walk.book.sums, *orders}
-        tracks = sorted({*(track for track, _ in known), *(data.unit_prices or ())} - {""})
+        named = {*(track for track, _ in known), *(data.unit_prices or ())} - {""}
+        tracks = [*(track for track in POOLS if track in named), *sorted(named.difference(POOLS))]
         strategies = sorted({name for _, name in known} - {""})
         return PerformanceFigures(
             account=scopes.figures(ACCOUNT),

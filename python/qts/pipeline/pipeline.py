@@ -163,7 +163,7 @@ class Pipeline:
         )
         self._runner = CycleRunner(
             extract,
-            Transform(terms, capital, self._faults),
+            Transform(terms, capital, self._faults, config.sectors),
             evaluate,
             self._decide,
             Act(broker, self._orders, self._flips, sessions, stance),

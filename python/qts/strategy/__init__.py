@@ -13,6 +13,7 @@ from qts.strategy.contracts import (
     Purpose,
     Quote,
     Requirements,
+    Sizing,
     Terms,
     Tick,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Purpose",
     "Quote",
     "Requirements",
+    "Sizing",
     "Strategy",
     "StrategyParams",
     "StrategyRegistry",

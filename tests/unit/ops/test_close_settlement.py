@@ -5,7 +5,7 @@ from datetime import date
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qts.codes import DataError, UsageError
@@ -117,6 +117,7 @@ def test_fills_are_cash_after_their_costs():
 _TRADES = st.lists(st.tuples(st.integers(0, 9), st.integers(-(10**9), 10**9).filter(bool)), max_size=20)
 
 
+@settings(deadline=None)
 @given(trades=_TRADES, cash=st.integers(0, 10**10), at=st.integers(0, 14), restart=st.booleans())
 def test_taking_all_that_can_be_taken_leaves_every_purchase_its_money(krx, trades, cash, at, restart):
     days = [row.date for row in krx.sessions(date(2024, 2, 1), date(2024, 2, 29))]

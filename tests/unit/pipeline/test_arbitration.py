@@ -98,7 +98,14 @@ def test_tracks_share_the_limit_of_a_symbol_in_their_order_of_priority(world, sc
 
 
 def test_purchases_of_one_cycle_share_the_cash(world, scripted):
-    loose = RiskLimits(1_000_000, 1_000_000, max_risk_score_ppm=1_000_000, max_trade_qty=None, max_order_money=None)
+    loose = RiskLimits(
+        1_000_000,
+        1_000_000,
+        max_risk_score_ppm=1_000_000,
+        max_trade_qty=None,
+        max_order_money=None,
+        sector_limit_ppm=1_000_000,
+    )
     for instrument in (0, 1):
         world.set_quote(instrument, bid=70_000, ask=70_100)
     world.cash_ = 10_000_000

@@ -25,6 +25,11 @@ class StaleMark(NamedTuple):
     sessions: int
     """Sessions without a price, the one that is closed included; at most `MOST_COUNTED`."""
 
+    @property
+    def report(self) -> tuple[str, str]:
+        """What the operator is told: GR037, a stale quote, and of what."""
+        return "GR037", str(self)
+
     def __str__(self) -> str:
         return say("stale_mark", symbol=self.symbol, sessions=self.sessions)
 

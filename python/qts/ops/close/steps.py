@@ -119,6 +119,31 @@ def reconcile_step(look: Callable[[], BooksNow]) -> CloseStep:
     return CloseStep("reconcile", run)
 
 
+class Tally:
+    """What one step has done on one day over all its attempts; kept in the same file as what it counts."""
+
+    def __init__(self, key: str = "", counts: Mapping[str, int] | None = None) -> None:
+        self._key = key
+        self._counts = dict(counts or {})
+
+    def of(self, key: str) -> Tally:
+        """Return this tally if it is that of `key`, else an empty one."""
+        return self if self._key == key else Tally(key)
+
+    def add(self, **counts: int) -> None:
+        """Count more."""
+        for name, count in counts.items():
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def __getitem__(self, name: str) -> int:
+        """Return a count."""
+        return self._counts.get(name, 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return {"key": self._key, "counts": self._counts}
+
+
 class SettlementDesk:
     """The settlement of an account, kept in its file.
 
@@ -129,16 +154,18 @@ class SettlementDesk:
     def __init__(self, home: Path, account: str, calendar: Calendar) -> None:
         self._path = home / "state" / "close" / account / "settlement" / "ledger.json"
         self.ledger = SettlementLedger(calendar)
+        self.tally = Tally()
         state = read_checked(self._path)
         if state is not None:
             try:
-                self.ledger = SettlementLedger.restored(calendar, state)
+                self.ledger = SettlementLedger.restored(calendar, state["ledger"])
+                self.tally = Tally(**state["tally"])
             except (ValueError, KeyError, TypeError) as error:
                 raise damaged(self._path, error) from None
 
     def save(self) -> None:
         """Keep it; it is durable on return. EngineFault FS063 if it is not."""
-        write_checked(self._path, self.ledger.state())
+        write_checked(self._path, {"ledger": self.ledger.state(), "tally": self.tally.state()})
 
 
 def settle_step(calendar: Calendar, trades: Callable[[date], Iterable[Trade]]) -> CloseStep:
@@ -154,13 +181,12 @@ def settle_step(calendar: Calendar, trades: Callable[[date], Iterable[Trade]]) -
         for trade in trades(context.day):
             desk.ledger.book(trade)
         settled = desk.ledger.settle(context.day)
+        desk.tally = desk.tally.of(context.key)
+        desk.tally.add(trades=len(settled), amount=sum(row.trade.amount for row in settled))
         desk.save()
-        values = {
-            "settled": str(sum(row.trade.amount for row in settled)),
-            "unsettled": str(desk.ledger.unsettled(context.day)),
-        }
+        values = {"settled": str(desk.tally["amount"]), "unsettled": str(desk.ledger.unsettled(context.day))}
         left = len(desk.ledger.waiting())
-        return StepResult(say("settled", count=len(settled), left=left), values)
+        return StepResult(say("settled", count=desk.tally["trades"], left=left), values)
 
     return CloseStep("settle", run)
 
@@ -202,17 +228,23 @@ class ActionsDesk:
         self._path = home / "state" / "close" / account / "actions" / "book.json"
         self.dividends = DividendBook(actions, calendar, since)
         self.splits = SplitBook(actions, since)
+        self.tally = Tally()
         state = read_checked(self._path)
         if state is not None:
             try:
                 self.dividends = DividendBook.restored(actions, calendar, state["dividends"])
                 self.splits = SplitBook(actions, date.fromisoformat(state["splits_through"]))
+                self.tally = Tally(**state["tally"])
             except (ValueError, KeyError, TypeError) as error:
                 raise damaged(self._path, error) from None
 
     def save(self) -> None:
         """Keep it; it is durable on return. EngineFault FS063 if it is not."""
-        state = {"dividends": self.dividends.state(), "splits_through": self.splits.through.isoformat()}
+        state = {
+            "dividends": self.dividends.state(),
+            "splits_through": self.splits.through.isoformat(),
+            "tally": self.tally.state(),
+        }
         write_checked(self._path, state)
 
 
@@ -224,25 +256,29 @@ def dividends_step(actions: CorporateActions, calendar: Calendar, since: date, p
 
     def run(context: CloseContext) -> StepResult:
         desk = ActionsDesk(context.home, context.account, actions, calendar, since)
+        desk.tally = desk.tally.of(context.key)
         paid = desk.dividends.waiting(context.day)
         for payment in paid:
             ports.pay(payment)
         desk.dividends.due(context.day)
         recorded = desk.dividends.on_session_close(context.day, ports.positions())
+        desk.tally.add(paid=len(paid), recorded=len(recorded))
+        desk.tally.add(net=sum(payment.net for payment in paid), tax=sum(payment.tax for payment in paid))
         desk.save()
         tomorrow = calendar.next_session(context.day).date
         splits = desk.splits.waiting(tomorrow)
         for split in splits:
             ports.split(split)
         desk.splits.due(tomorrow)
+        desk.tally.add(splits=len(splits))
         desk.save()
-        values = {"net": str(sum(payment.net for payment in paid)), "tax": str(sum(payment.tax for payment in paid))}
         reports = tuple(
             ("FS127", say("late_dividend", symbol=row.symbol, ex_date=row.ex_date))
             for row in desk.dividends.late(context.day)
         )
-        detail = say("actions_done", paid=len(paid), recorded=len(recorded), splits=len(splits))
-        return StepResult(detail, values, reports)
+        counts = {name: desk.tally[name] for name in ("paid", "recorded", "splits")}
+        values = {name: str(desk.tally[name]) for name in ("net", "tax")}
+        return StepResult(say("actions_done", **counts), values, reports)
 
     return CloseStep("dividends", run)
 

@@ -29,8 +29,9 @@ table { border-collapse: collapse; } td, th { padding: .25rem 1rem .25rem 0; tex
 td:first-child { white-space: nowrap; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 tr + tr td { border-top: 1px solid #eee; }
-.wide { overflow-x: auto; } .grid { font-size: .9rem; } .grid th { border-bottom: 1px solid #bbb; white-space: nowrap; }
-.grid td.n { white-space: nowrap; }
+.wide { overflow: auto; max-height: 50rem; margin-bottom: .7rem; } .grid { font-size: .9rem; }
+.grid th { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #bbb; white-space: nowrap; }
+.grid th.n { text-align: right; } .grid td.n { white-space: nowrap; }
 """
 
 

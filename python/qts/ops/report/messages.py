@@ -92,6 +92,7 @@ say: Final = Phrasebook(
         "reserved": ("Set aside", "예비"),
         "held": ("Held for orders", "주문 홀드"),
         "share": ("Share", "비중"),
+        "target_share": ("Target", "목표"),
         "target": ("target", "목표"),
         "unit_price": ("Unit price", "단위 가격"),
         "progress": ("To the next promotion", "다음 승격까지"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _TRANSFERS_SHOWN: Final = 200
 _NOTHING: Final = "-"
+_RIGHT: Final = " class='n'"
+_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %| bps| s| min| h| d)?\Z")
 
 # (text, part of the scope, field, how it is shown)
 _FIGURES: Final = (
@@ -128,7 +131,7 @@ def capital_panels(capital: dict[str, Any], charts: str, lang: Lang) -> str:
                 say(name, lang)
                 for name in ("pool", "pool_state", "total", "available", "invested", "reserved", "held", "share")
             ]
-            + [say("target", lang), say("unit_price", lang), say("progress", lang)],
+            + [say("target_share", lang), say("unit_price", lang), say("progress", lang)],
             [_pool(row, lang) for row in capital["pools"]],
         ),
         charts,
@@ -210,14 +213,20 @@ def _transfer(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table with a head; numbers to the right."""
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td{_style(cell)}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    """Return a table with a head; columns of numbers to the right. A long one scrolls."""
+    lines = list(rows)
+    numbers = [any(_is_number(row[at]) for row in lines) for at in range(len(head))]
+    top = "".join(f"<th{_RIGHT * right}>{escape(name)}</th>" for name, right in zip(head, numbers, strict=True))
+    body = "".join(f"<tr>{_cells(row, numbers)}</tr>" for row in lines)
     return f"<div class='wide'><table class='grid'><tr>{top}</tr>{body}</table></div>"
 
 
-def _style(cell: str) -> str:
-    return " class='n'" if cell[:1].isdigit() or cell[:1] == "-" else ""
+def _cells(row: Sequence[str], numbers: Sequence[bool]) -> str:
+    return "".join(f"<td{_RIGHT * right}>{escape(cell)}</td>" for cell, right in zip(row, numbers, strict=True))
+
+
+def _is_number(cell: str) -> bool:
+    return _NUMBER.match(cell) is not None
 
 
 def _fixed(value: float, digits: int) -> str:
