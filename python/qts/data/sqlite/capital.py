@@ -41,7 +41,8 @@ _AMOUNT_OF: Final = (
 )
 _ENTRIES: Final = (
     "SELECT ifnull(entry_no, entry_id), time, pool_id, bucket, amount, cause, ref_id FROM capital_ledger"
-    " WHERE account_id = :account AND (:pool IS NULL OR pool_id = :pool) AND (:start IS NULL OR time >= :start)"
+    " WHERE account_id = :account AND (:pool IS NULL OR pool_id = :pool)"
+    " AND (:cause IS NULL OR cause = :cause) AND (:start IS NULL OR time >= :start)"
     " ORDER BY entry_id DESC LIMIT :newest"
 )
 _HOLD: Final = (
@@ -98,6 +99,7 @@ def entries_of(
     session: SessionRow,
     *,
     pool_id: str | None = None,
+    cause: str | None = None,
     since_ns: int | None = None,
     newest: int | None = None,
 ) -> list[CapitalEntryRow]:
@@ -106,6 +108,7 @@ def entries_of(
     asked = {
         "account": session.account_id,
         "pool": pool_id,
+        "cause": cause,
         "start": None if since_ns is None else since_ns // _US,
         "newest": -1 if newest is None else newest,
     }
