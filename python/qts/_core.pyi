@@ -417,8 +417,28 @@ class StepEngine:
     ) -> StepEngine: ...
     def add_ticks(self, path: str, *, skip_bad_rows: bool = False) -> None:
         """Add a tick file (.csv or .csv.gz); SourceError if it cannot be opened or its header is wrong."""
-    def add_bars(self, path: str, sessions: Sequence[tuple[int, int, int]], *, skip_bad_rows: bool = False) -> None:
-        """Add a bar file; `sessions` holds (effective_from_ns, open_s, close_s), seconds of the KST day."""
+    def add_bars(
+        self,
+        path: str,
+        sessions: Sequence[tuple[int, int, int]],
+        *,
+        skip_bad_rows: bool = False,
+        bridge: tuple[int, int] | None = None,
+    ) -> None:
+        """Add a bar file.
+
+        Args:
+            path: .csv or .csv.gz.
+            sessions: (effective_from_ns, open_s, close_s), seconds of the KST day.
+            skip_bad_rows: count bad rows instead of ending at the first one.
+            bridge: seed (0 to 2**64 - 1) and trades a day (4 to 23,400): bars of a day are played as that many made-up
+                trades with quotes between their prices, instead of as three. Bars of a minute and daily bars themselves
+                stay as they are.
+
+        Raises:
+            SourceError: it cannot be opened or its header is wrong.
+            ValueError: sessions or a bridge that cannot be.
+        """
     def add_chunks(self, name: str, chunks: Iterable[bytes], *, skip_bad_rows: bool = False) -> None:
         """Add tick rows that arrive as CSV text in chunks, header first."""
     def add_synthetic(self, config: SynthConfig) -> None:

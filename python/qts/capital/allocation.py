@@ -11,7 +11,6 @@ from qts.capital.contracts import POOLS, PoolLimit
 from qts.capital.messages import say
 from qts.capital.room import pause_causes
 from qts.codes import UsageError
-from qts.safety import SafetyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,10 +96,11 @@ def check_bands(inp: CapitalEngineInput, room: Room, targets: Shares, findings: 
     helps = False
     for name in POOLS:
         pool, band = inp.pool_states[name], inp.config.constraints[name]
-        held = share(pool.total_capital, room.whole)
         is_small = pool.total_capital < ceil_part(room.whole, band.min_pct)
         if pool.is_funded and is_small:
-            findings.add("GR051", "WARNING", name, "below_share", share=held, limit=band.min_pct)
+            findings.add(
+                "GR051", "WARNING", name, "below_share", share=share(pool.total_capital, room.whole), limit=band.min_pct
+            )
         if pool.is_funded and pool.total_capital < band.min_amount:
             total, limit = pool.total_capital, band.min_amount
             findings.add("GR051", "WARNING", name, "below_amount", total=total, limit=limit)
@@ -110,7 +110,9 @@ def check_bands(inp: CapitalEngineInput, room: Room, targets: Shares, findings: 
             helps = helps or lacks >= max(1, inp.config.rebalance_min_amount)
         is_exempt = name == "SCALP" and is_before_first_funding(inp)
         if pool.total_capital > floor_part(room.whole, band.max_pct) and not is_exempt:
-            findings.add("GR052", "WARNING", name, "above_share", share=held, limit=band.max_pct)
+            findings.add(
+                "GR052", "WARNING", name, "above_share", share=share(pool.total_capital, room.whole), limit=band.max_pct
+            )
     return helps
 
 
@@ -154,8 +156,3 @@ def pool_limits(inp: CapitalEngineInput, locks: Locks) -> dict[Pool, PoolLimit]:
         available = max(0, inp.pool_states[pool].available_capital)
         limits[pool] = PoolLimit(available, not reason, str(reason))
     return limits
-
-
-def runs_in_full(state: SafetyState) -> bool:
-    """Whether everything is evaluated; in FAIL and LOCKDOWN only locks are."""
-    return state < SafetyState.FAIL

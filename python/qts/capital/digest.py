@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qts.money import plain
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qts.capital.contracts import CapitalEngineInput
 
 _IMMUTABLE: Final = frozenset({"config", "performance_metrics", "session", "transfers_today", "used_keys"})
-_Writer: TypeAlias = "Callable[[object], str]"
+_Writer: TypeAlias = Callable[[Any], str]
 
 
 class Digester:
@@ -60,33 +60,30 @@ def canonical(value: object) -> str:
     return _writer_of(type(value))(value)  # type: ignore[arg-type]  # a class is hashable
 
 
-def _sequence(value: object) -> str:
+def _sequence(parts: tuple[object, ...]) -> str:
     texts = []
-    for part in cast("tuple[object, ...]", value):
+    for part in parts:
         kind = type(part)
         if kind is int:  # the most frequent ones first
             texts.append(str(part))
-        elif kind is Decimal:
-            texts.append(plain(cast("Decimal", part)))
         elif part is None:
             texts.append("~")
         else:
-            texts.append(canonical(part))
+            texts.append(_writer_of(kind)(part))  # type: ignore[arg-type]
     return f"({','.join(texts)})"
 
 
-def _mapping(value: object) -> str:
-    rows = cast("Mapping[str, object]", value).items()
-    return f"{{{','.join(sorted(f'{key!s}:{canonical(part)}' for key, part in rows))}}}"
+def _mapping(rows: Mapping[str, object]) -> str:
+    return f"{{{','.join(sorted([f'{key!s}:{canonical(part)}' for key, part in rows.items()]))}}}"
 
 
-def _set(value: object) -> str:
-    return f"<{','.join(sorted(map(canonical, cast('AbstractSet[object]', value))))}>"
+def _set(members: AbstractSet[object]) -> str:
+    return f"<{','.join(sorted(map(canonical, members)))}>"
 
 
-def _dataclass(value: object) -> str:
-    names = [field.name for field in fields(cast("DataclassInstance", value))]
-    return f"[{','.join(f'{name}={canonical(getattr(value, name))}' for name in names)}]"
+def _dataclass(settings: DataclassInstance) -> str:
+    names = [field.name for field in fields(settings)]
+    return f"[{','.join(f'{name}={canonical(getattr(settings, name))}' for name in names)}]"
 
 
 def _none(_: object) -> str:
@@ -97,32 +94,19 @@ def _flag(value: object) -> str:
     return "T" if value else "F"
 
 
-def _text(value: object) -> str:
-    return str.__repr__(cast("str", value))
-
-
-def _decimal(value: object) -> str:
-    return plain(cast("Decimal", value))
-
-
-def _moment(value: object) -> str:
-    moment = cast("datetime", value)
+def _moment(moment: datetime) -> str:
     return moment.isoformat() if moment.tzinfo is UTC else moment.astimezone(UTC).isoformat()
-
-
-def _day(value: object) -> str:
-    return cast("date", value).isoformat()
 
 
 _WRITERS: tuple[tuple[type, _Writer], ...] = (
     (type(None), _none),
     (bool, _flag),
     (int, str),
-    (Decimal, _decimal),
-    (str, _text),
+    (Decimal, plain),
+    (str, str.__repr__),
     (datetime, _moment),
-    (date, _day),
-    (time, _day),
+    (date, date.isoformat),
+    (time, time.isoformat),
     (tuple, _sequence),
     (Mapping, _mapping),
     (AbstractSet, _set),

@@ -15,7 +15,6 @@ from qts.capital.allocation import (
     has_drifted,
     pool_limits,
     rebalancing_required,
-    runs_in_full,
     target_shares,
 )
 from qts.capital.checks import check_shape, safety_checks
@@ -25,7 +24,7 @@ from qts.capital.digest import Digester
 from qts.capital.measures import Measures
 from qts.capital.messages import say
 from qts.capital.promotion import promotions
-from qts.capital.room import Room
+from qts.capital.room import STOPPING, Room
 from qts.codes import language
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class CapitalEngine:
         findings = Findings(self._lang)
         locks = safety_checks(inp, findings)
         targets = target_shares(inp, findings)
-        if locks.is_exhausted or not runs_in_full(inp.safety_state):
+        if locks.is_exhausted or inp.safety_state in STOPPING:
             return self._checks_only(inp, locks, targets, findings)
         room, measures = Room(inp, locks, findings), Measures(inp)
         down = demotions(inp, measures, room, findings)

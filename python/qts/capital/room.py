@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from qts.capital.amounts import ceil_part, floor_part
 from qts.capital.checks import TRANSFERS_STOP
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from qts.capital.checks import Locks
     from qts.capital.contracts import CapitalEngineInput, Pool, TransferProposal
 
+STOPPING: Final = (SafetyState.FAIL, SafetyState.LOCKDOWN)
+"""Safety states in which nothing is entered or moved, and only locks are looked at."""
 Cap = Literal["available", "source", "destination", "day"]
 
 
@@ -140,13 +142,13 @@ def pause_causes(inp: CapitalEngineInput, pool: Pool) -> tuple[PauseCause, ...]:
     causes = set(state.pause_causes)
     if state.pool_state is PoolState.PAUSED and not causes:
         causes.add(PauseCause.OPERATOR)  # a pause without a cause is one that only a person can end
-    if inp.safety_state >= SafetyState.FAIL:
+    if inp.safety_state in STOPPING:
         causes.add(PauseCause.SAFETY)
     if state.is_funded and state.total_capital < inp.config.constraints[pool].min_amount:
         causes.add(PauseCause.BELOW_MIN)
     if pool == "SCALP" and is_defensive(inp):
         causes.add(PauseCause.DEFENSIVE)
-    return tuple(sorted(causes))
+    return tuple(sorted(causes)) if causes else ()
 
 
 def is_defensive(inp: CapitalEngineInput) -> bool:

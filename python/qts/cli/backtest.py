@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qts.cli import options
+from qts.cli import lookahead, options
 from qts.cli.progress import Progress
 from qts.codes import UsageError
 
@@ -45,6 +45,16 @@ def backtest(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Count bad rows instead of ending at the first one.")
     ] = False,
+    check_lookahead: Annotated[
+        bool,
+        typer.Option(
+            "--check-lookahead",
+            help="Prove instead that no decision knew the future: run again with other futures and compare.",
+        ),
+    ] = False,
+    lookahead_cuts: Annotated[
+        int, typer.Option("--lookahead-cuts", metavar="N", help="Moments from which on the future is another one.")
+    ] = 5,
     as_json: options.Json = False,
 ) -> None:
     """Run recorded ticks or bars through the engine at full speed and report what came of it.
@@ -59,6 +69,21 @@ def backtest(
 
     if not data:
         raise UsageError(found="no --data", expected="at least one file", hint="add --data PATH")
+    if check_lookahead:
+        lookahead.check(
+            data,
+            strategy,
+            cuts=lookahead_cuts,
+            as_json=as_json,
+            out=out,
+            params=options.settings(set_),
+            cash=cash,
+            config=config,
+            skip_bad_rows=skip_bad_rows,
+            symbols=options.symbols_of(symbols),
+            vol_index=vol_index,
+        )
+        return
     with Progress(enabled=not as_json) as progress:
         result = run_backtest(
             data,

@@ -15,6 +15,7 @@ from qts.config.models.event import EventSettings
 from qts.config.models.local import (
     HARD_MAX_DAILY_LOSS,
     HARD_MAX_EXPOSURE,
+    HARD_MAX_PER_TRADE,
     HARD_MAX_SYMBOL_EXPOSURE,
     LocalConfig,
     RiskConfig,
@@ -58,6 +59,7 @@ __all__ = [
     "DB_PASSWORD",
     "HARD_MAX_DAILY_LOSS",
     "HARD_MAX_EXPOSURE",
+    "HARD_MAX_PER_TRADE",
     "HARD_MAX_SYMBOL_EXPOSURE",
     "REDIS_PASSWORD",
     "AlwaysOpenCalendar",

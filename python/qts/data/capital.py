@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.clock.instants import from_ns, to_ns
 from qts.codes import EngineFault
-from qts.data.contracts import CapitalEntryRow, CapitalHoldRow, CapitalPoolRow, CapitalTransferRow
+from qts.data.contracts import CapitalEntryRow, CapitalHoldRow, CapitalPoolRow, CapitalTransferRow, DecisionRow
 from qts.data.exceptions import CapitalConflict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qts.data.contracts import CapitalRow, DecisionRow
+    from qts.data.contracts import CapitalRow
 
 UNALLOCATED: Final = "UNALLOCATED"
 POOLS: Final = frozenset({"SCALP", "SWING", "PORTFOLIO"})
@@ -38,7 +38,9 @@ _CODE: Final = 8
 _SYMBOL: Final = 20
 _QTY_DIGITS: Final = 10
 _QTY_SCALE: Final = 8
-_STEP: Final = "DECIDE"
+STEP: Final = "DECIDE"
+"""Step of the pipeline in which a decision is made."""
+_ACTIONS: Final = frozenset({"BUY", "SELL", "HOLD"})
 
 _MONEY: Final = (
     "total_capital",
@@ -277,41 +279,80 @@ def pool_of(values: dict[str, Any], scale: int) -> CapitalPoolRow:
     )
 
 
-def decision_values(row: DecisionRow, run_id: str) -> dict[str, Any]:
-    """Return a decision as its table has it: what its line says under known names, and the line as it is.
+def decision_row(decision_id: str, ts_ns: int, line: bytes) -> DecisionRow:
+    """Return a decision as a row that every table takes.
 
-    A line that does not read as expected is kept all the same: it is evidence.
+    Raises:
+        ValueError: the id is empty or longer than its column.
     """
+    if not decision_id or len(decision_id) > _ID or "\0" in decision_id:
+        raise ValueError(f"decision id {decision_id!r}; expected 1 to {_ID} characters")
+    return DecisionRow(decision_id, ts_ns, line.decode("utf-8", "replace").replace("\0", "?"))
+
+
+class Said(NamedTuple):
+    """What the line of a decision says under known names."""
+
+    action: str
+    strategy: str
+    symbol: str | None
+    qty: Decimal | None
+    """Above 0 where there is one."""
+    is_approved: bool
+    """Whether the risk room allowed a quantity."""
+    is_adjusted: bool
+    """Whether the quantity is not the one that was wanted."""
+    reason: str | None
+
+
+def said_by(line: str) -> Said:
+    """Return what a line says. One that does not read as expected is kept all the same: it is evidence."""
     try:
-        said = json.loads(row.line)
-    except ValueError:
-        said = {}
-    if not isinstance(said, dict):
-        said = {}
-    action = said.get("action")
-    wanted = said.get("wanted_qty")
-    qty = _qty(said.get("qty"))
+        said = json.loads(line)
+        action, strategy = said.get("action"), said.get("strategy")
+        symbol, reason = said.get("symbol"), said.get("reason")
+    except (ValueError, AttributeError):
+        return Said("NONE", "", None, None, is_approved=False, is_adjusted=False, reason=None)
+    qty, wanted = said.get("qty"), said.get("wanted_qty")
+    return Said(
+        action if action in _ACTIONS else "NONE",
+        _cut(strategy, _NAME) or "",
+        _cut(symbol, _SYMBOL),
+        _qty(qty),
+        _qty(said.get("allowed_qty")) is not None,
+        wanted is not None and wanted != qty,
+        _cut(reason, 0),
+    )
+
+
+def decision_values(row: DecisionRow, run_id: str) -> dict[str, Any]:
+    """Return a decision as its table has it: what its line says under known names, and the line as it is."""
+    said = said_by(row.line)
     return {
         "run_id": run_id,
         "decision_id": row.decision_id,
         "created_at": from_ns(row.ts_ns),
-        "pipeline_step": _STEP,
-        "action": action if action in {"BUY", "SELL", "HOLD"} else "NONE",
-        "strategy_name": _cut(said.get("strategy"), _NAME) or "",
-        "symbol": _cut(said.get("symbol"), _SYMBOL),
-        "qty": qty,
-        "risk_approved": _qty(said.get("allowed_qty")) is not None,
-        "portfolio_adjusted": wanted is not None and _qty(wanted) != qty,
-        "reason": _cut(said.get("reason"), 0),
+        "pipeline_step": STEP,
+        "action": said.action,
+        "strategy_name": said.strategy,
+        "symbol": said.symbol,
+        "qty": said.qty,
+        "risk_approved": said.is_approved,
+        "portfolio_adjusted": said.is_adjusted,
+        "reason": said.reason,
         "metadata": None,
-        "line": row.line.replace("\0", "?"),
+        "line": row.line,
     }
 
 
 def _qty(value: object) -> Decimal | None:
     """Return a quantity above 0 that the table takes, None for anything else."""
+    if not isinstance(value, str) or value == "0":
+        return None
+    if value.isdecimal() and value.isascii():
+        return Decimal(value) if len(value) <= _QTY_DIGITS else None
     try:
-        qty = Decimal(value) if isinstance(value, str) else Decimal(0)
+        qty = Decimal(value)
         fits = qty.is_finite() and qty > 0 and qty.adjusted() < _QTY_DIGITS
         return qty if fits and qty == round(qty, _QTY_SCALE) else None
     except InvalidOperation:
@@ -321,7 +362,7 @@ def _qty(value: object) -> Decimal | None:
 def _cut(value: object, length: int) -> str | None:
     if not isinstance(value, str):
         return None
-    text = value.replace("\0", "?")
+    text = value.replace("\0", "?") if "\0" in value else value
     return text[:length] if length else text
 
 

@@ -381,10 +381,14 @@ class RunBooks(Protocol):
         session: SessionRow,
         *,
         pool_id: str | None = None,
+        cause: str | None = None,
         since_ns: int | None = None,
         newest: int | None = None,
     ) -> list[CapitalEntryRow]:
-        """Return lines of the capital ledger of the run's account in the order of booking; the `newest` of them."""
+        """Return lines of the capital ledger of the run's account in the order of booking.
+
+        Of `pool_id`, of `cause`, from `since_ns` on, the `newest` of them: as far as given.
+        """
         ...
 
     async def run_transfers(self, session: SessionRow) -> list[CapitalTransferRow]:

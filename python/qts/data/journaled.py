@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from qts.codes import EngineFault, UsageError
-from qts.data.capital import check_capital, not_kept
+from qts.data.capital import check_capital, decision_row, not_kept
 from qts.data.contracts import DecisionRow, EquityRow, FillRow, FlushResult, OrderRow, SessionRow, StoreCondition
 from qts.data.exceptions import (
     AdapterError,
@@ -262,7 +262,7 @@ class JournaledStore(JournaledReads):
 
     def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
         """Append a decision to the journal; `decisions_durable` waits for it."""
-        row = DecisionRow(decision_id, ts_ns, line.decode("utf-8", "replace"))
+        row = decision_row(decision_id, ts_ns, line)
         self._undurable = self._append("DECISION", row)
 
     def decisions_durable(self) -> None:

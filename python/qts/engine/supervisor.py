@@ -29,11 +29,12 @@ from qts.state.vol_index import VolIndex
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
     from qts._core import FillEvent
     from qts.broker.contracts import Track
+    from qts.capital.contracts import CapitalAlert, Severity
     from qts.clock import Clock
     from qts.codes import Effect
     from qts.config import QtsConfig, ReloadRecord
@@ -48,6 +49,12 @@ _TRUSTED_AGE_NS: Final = 500_000_000
 """Age of a quote that an exit in LOCKDOWN may be made on (spec 01 §1.5)."""
 _POLL_NS: Final = NS_PER_S // 2
 _GUARDRAIL: Final = "GR"
+_EFFECTS: "Final[Mapping[Severity, Effect]]" = {
+    "INFO": "NOTE",
+    "WARNING": "WARN",
+    "FAIL": "FAIL",
+    "LOCKDOWN": "LOCKDOWN",
+}
 _ENGINE: Final = "engine"
 
 
@@ -110,7 +117,7 @@ class Supervisor:
         store: FileStateStore | None = None,
         vol_closes: "Sequence[DailyClose] | None" = None,
     ) -> None:
-        settings = StateConfig.from_config(config)
+        self.state_config = settings = StateConfig.from_config(config)
         feed = None if vol_closes is None else PublishedVix(vol_closes, market)
         self._vol = VolIndex.from_settings(config.local.vol_index, feed, market)
         self.safety = safety
@@ -288,6 +295,10 @@ class Supervisor:
                 if code.startswith(_GUARDRAIL) and (code != NOT_APPROVED or len(decision.codes) == 1):
                     is_clean = False
                     self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
+        for report in result.reports:
+            is_clean = False
+            if self._is_news(report.code):
+                self.safety.record_anomaly(report.code, report.message, report.stage)
         if self._watch is not None and self._is_late(self._watch, result):
             is_clean = False
         if result.cycle.cause != "EVENT":
@@ -321,6 +332,13 @@ class Supervisor:
         for code, text in condition.reports:
             self.on_code(code, text, "data")
         self.holds.hold("data layer", condition.entries_held)
+
+    def on_capital(self, alert: "CapitalAlert") -> None:
+        """Take in a finding of the capital room: a fail-safe asks for what the finding is as severe as."""
+        if alert.code.startswith(_GUARDRAIL):
+            self._guardrail(alert.code, alert.message, blocked=False)
+        else:
+            self.fail(alert.code, alert.message, "capital", effect=_EFFECTS[alert.severity])
 
     def on_code(self, code: str, text: str, stage: str) -> None:
         """Take in a code that a room has raised beside a cycle."""

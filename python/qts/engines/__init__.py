@@ -6,6 +6,7 @@ from qts.engines.contracts import (
     RiskDecision,
     RiskLimits,
     RiskQuestion,
+    StrategyPolicy,
 )
 from qts.engines.faults import Fault, FaultLog, one_line
 from qts.engines.health import ENGINES, EngineHealth, EngineName, HealthBoard, HealthKind, HealthView
@@ -70,6 +71,7 @@ __all__ = [
     "ScopeFigures",
     "Split",
     "StrategyEngine",
+    "StrategyPolicy",
     "StrategySlot",
     "Trade",
     "TradeBook",

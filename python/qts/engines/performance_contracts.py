@@ -195,6 +195,8 @@ class OrderFigures(NamedTuple):
     fill_rate: float | None
     """Mean over the orders of filled quantity over ordered quantity."""
     reject_rate: float | None
+    mean_fill_ms: float | None
+    """From the sending to the last fill, mean over the orders that were filled whole."""
 
 
 class ExposureFigures(NamedTuple):

@@ -18,6 +18,9 @@ from qts.engines.performance_contracts import (
 )
 from qts.engines.performance_messages import say
 from qts.engines.performance_metrics import (
+    calculate_max_drawdown,
+    calculate_sharpe_ratio,
+    calculate_volatility,
     daily_returns,
     equity_index,
     monthly_returns,
@@ -25,6 +28,7 @@ from qts.engines.performance_metrics import (
     rounded,
 )
 from qts.engines.performance_trades import UNASSIGNED, Sums, TradeBook, TradeStats
+from qts.state.rebalance import POOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from qts.engines.performance_trades import Owner
 
 
+_NS_PER_MS: Final = 1_000_000
+
 ACCOUNT: Final[Owner] = ("", "")
 """The scope of everything. A track is (track, ""), a strategy ("", strategy)."""
 
@@ -56,7 +62,10 @@ class DayFigure(NamedTuple):
 
 
 class PerformanceEngine:
-    """Computes figures from fills, orders and an equity series. Pure: equal input, equal output."""
+    """Computes figures from fills, orders and an equity series. Pure: equal input, equal output.
+
+    The figures of the session that is running (`update_performance_kpi` of spec 02 §5.1) are `PerformanceTracker`'s.
+    """
 
     def __init__(self, settings: PerformanceSettings | None = None) -> None:
         self._settings = settings or PerformanceSettings()
@@ -75,7 +84,8 @@ class PerformanceEngine:
         orders = _count_orders(data.orders)
         scopes = _Scopes(data, self._settings, walk, orders)
         known = {*walk.book.sums, *orders}
-        tracks = sorted({*(track for track, _ in known), *(data.unit_prices or ())} - {""})
+        named = {*(track for track, _ in known), *(data.unit_prices or ())} - {""}
+        tracks = [*(track for track in POOLS if track in named), *sorted(named.difference(POOLS))]
         strategies = sorted({name for _, name in known} - {""})
         return PerformanceFigures(
             account=scopes.figures(ACCOUNT),
@@ -107,6 +117,23 @@ class PerformanceEngine:
         """
         _check_days(days)
         return monthly_returns([row.day for row in days], daily_returns(start_equity, days))
+
+    def calculate_sharpe_ratio(self, returns: Sequence[float]) -> float | None:
+        """Return the Sharpe ratio of daily returns with the engine's parameters."""
+        rate = float(self._settings.risk_free_rate)
+        return rounded(calculate_sharpe_ratio(returns, rate, self._settings.trading_days_per_year))
+
+    def calculate_volatility(self, returns: Sequence[float]) -> float | None:
+        """Return the volatility a year of daily returns."""
+        return rounded(calculate_volatility(returns, self._settings.trading_days_per_year))
+
+    def calculate_max_drawdown(self, returns: Sequence[float]) -> float:
+        """Return the deepest drawdown of daily returns.
+
+        Raises:
+            CalculationError: see `equity_index`.
+        """
+        return _round(calculate_max_drawdown(equity_index(returns)))
 
 
 class _Walk:
@@ -159,18 +186,22 @@ class _Walk:
         if held is not None:  # a day of which nothing is known is taken to hold what the day before held
             self._held = held
         values: dict[Owner, int] = {}
-        for row in self._held:
-            owner = self.book.owner_of(row.track, row.symbol)
-            values[owner] = values.get(owner, 0) + row.market_value
+        owner_of = self.book.owner_of
+        for track, symbol, market_value in self._held:
+            owner = owner_of(track, symbol)
+            values[owner] = values.get(owner, 0) + market_value
         for owner in {*self.book.sums, *values, *self.results}:
             sums = self.book.sums.get(owner)
-            cash = sums.cash if sums is not None else 0
-            series = self.results.setdefault(owner, [0] * number)
-            series.append(cash + values.get(owner, 0))
-            for scope in _scopes_of(owner):
+            value = values.get(owner, 0)
+            series = self.results.get(owner)
+            if series is None:
+                series = self.results[owner] = [0] * number
+            series.append(value if sums is None else sums.cash + value)
+            for scope in _scopes_of(owner) if value else ():
                 amounts = self.invested.setdefault(scope, [])
-                amounts.extend([0] * (number + 1 - len(amounts)))
-                amounts[number] += values.get(owner, 0)
+                if len(amounts) <= number:
+                    amounts.extend([0] * (number + 1 - len(amounts)))
+                amounts[number] += value
 
 
 class _Scopes:
@@ -263,20 +294,30 @@ class _OrderCount:
     rejected: int = 0
     share: float = 0.0
     """Sum over the orders of filled over ordered quantity."""
+    fill_ns: int = 0
+    """Sum of the times that whole fills took."""
 
     def add(self, order: OrderRow) -> None:
         """Count an order."""
         self.orders += 1
-        self.filled += order.state == "FILLED"
+        if order.state == "FILLED":
+            self.filled += 1
+            self.fill_ns += order.updated_ns - order.ts_ns
         self.rejected += order.state == "REJECTED"
         self.share += order.filled_qty / order.qty if order.qty else 0.0
 
     def figures(self) -> OrderFigures:
         """Return counts and rates."""
         if not self.orders:
-            return OrderFigures(0, 0, 0, None, None)
-        rates = rounded(self.share / self.orders), rounded(self.rejected / self.orders)
-        return OrderFigures(self.orders, self.filled, self.rejected, *rates)
+            return OrderFigures(0, 0, 0, None, None, None)
+        return OrderFigures(
+            self.orders,
+            self.filled,
+            self.rejected,
+            fill_rate=rounded(self.share / self.orders),
+            reject_rate=rounded(self.rejected / self.orders),
+            mean_fill_ms=rounded(self.fill_ns / self.filled / _NS_PER_MS) if self.filled else None,
+        )
 
 
 def _scopes_of(owner: Owner) -> tuple[Owner, Owner, Owner]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from qts.clock import NS_PER_S
-from qts.engines.performance import Holding, sale_result
 from qts.engines.performance_contracts import CalculationError, MoneyFigures, SlippageFigures, TradeFigures
 from qts.engines.performance_messages import say
 from qts.engines.performance_metrics import rounded, slippage_bps
@@ -37,19 +36,6 @@ class Trade(NamedTuple):
     closed_ns: int
     net: int
     """After all fees and taxes of its fills."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """An open position and the round trip that it belongs to."""
-
-    owner: Owner
-    opened_ns: int
-    holding: Holding = Holding(0, 0)  # noqa: RUF009 - immutable
-    fees: int = 0
-    """Fees of the purchases that are still in the position."""
-    net: int = 0
-    """Realised so far, less the purchases' fees that left."""
 
 
 @dataclass(slots=True)
@@ -92,6 +78,14 @@ class Sums:
         mean = self.slip_weighted / self.slip_amount if self.slip_amount else None
         return SlippageFigures(self.slip_fills, rounded(mean), rounded(self.slip_worst))
 
+    def slip(self, bps: float, amount: int) -> None:
+        """Take in the slippage of a fill."""
+        self.slip_fills += 1
+        self.slip_weighted += bps * amount
+        self.slip_amount += amount
+        if self.slip_worst is None or bps > self.slip_worst:
+            self.slip_worst = bps
+
     def add(self, other: Sums) -> None:
         """Take in the sums of another owner."""
         self.fills += other.fills
@@ -127,15 +121,20 @@ class TradeStats:
     def add(self, trade: Trade) -> None:
         """Take in the next trade to close; one that broke even is neither a win nor a loss, and ends a streak."""
         net = trade.net
-        self.best = net if not self.trades else max(self.best, net)
-        self.worst = net if not self.trades else min(self.worst, net)
+        if not self.trades:
+            self.best = self.worst = net
+        elif net > self.best:
+            self.best = net
+        elif net < self.worst:
+            self.worst = net
         self.trades += 1
         self.held_ns += trade.closed_ns - trade.opened_ns
         if net < 0:
             self.losses += 1
             self.gross_losses -= net
             self.streak += 1
-            self.longest = max(self.longest, self.streak)
+            if self.streak > self.longest:
+                self.longest = self.streak
             return
         self.streak = 0
         if net > 0:
@@ -160,6 +159,24 @@ class TradeStats:
 
 
 @dataclass(slots=True)
+class _Open:
+    """An open position and the round trip that it belongs to."""
+
+    owner: Owner
+    opened_ns: int
+    sums: Sums
+    """Of the owner."""
+    stats: tuple[TradeStats, ...]
+    """Of the owner's scopes."""
+    qty: int = 0
+    cost: int = 0
+    fees: int = 0
+    """Fees of the purchases that are still in the position."""
+    net: int = 0
+    """Realised so far, less the purchases' fees that left."""
+
+
+@dataclass(slots=True)
 class TradeBook:
     """Takes fills in the order of booking; keeps open positions, sums by owner, and statistics by scope."""
 
@@ -167,6 +184,7 @@ class TradeBook:
     stats: dict[Owner, TradeStats] = field(default_factory=dict)
     """Of all ("", ""), of a track (track, "") and of a strategy ("", strategy)."""
     _open: dict[tuple[str, str], _Open] = field(default_factory=dict)
+    _stats_of: dict[Owner, tuple[TradeStats, ...]] = field(default_factory=dict)
     _last_owner: dict[tuple[str, str], Owner] = field(default_factory=dict)
 
     def owner_of(self, track: str, symbol: str) -> Owner:
@@ -182,15 +200,14 @@ class TradeBook:
         key = (fill.track, fill.symbol)
         position = self._open.get(key)
         if position is None:
-            owner = (fill.track, fill.strategy or UNASSIGNED)
-            position = self._open[key] = _Open(owner, fill.ts_exec_ns)
-            self._last_owner[key] = owner
-        sums = self._sums_of(position.owner)
+            position = self._open[key] = self._opened(key, fill)
+        sums = position.sums
         sums.fills += 1
         sums.fees += fill.fee
         sums.taxes += fill.tax
         if fill.side == "BUY":
-            position.holding = position.holding.buy(fill.qty, fill.amount)
+            position.qty += fill.qty
+            position.cost += fill.amount
             position.fees += fill.fee
             position.net -= fill.tax
             sums.bought += fill.amount
@@ -199,15 +216,14 @@ class TradeBook:
             sums.sold += fill.amount
             self._sell(fill, position, sums)
         if reference:
-            bps = slippage_bps(fill.side, fill.price, reference)
-            sums.slip_fills += 1
-            sums.slip_weighted += bps * fill.amount
-            sums.slip_amount += fill.amount
-            sums.slip_worst = bps if sums.slip_worst is None else max(sums.slip_worst, bps)
-        if position.holding.qty:
+            sums.slip(slippage_bps(fill.side, fill.price, reference), fill.amount)
+        if position.qty:
             return None
         del self._open[key]
-        return self._closed(Trade(position.owner, fill.symbol, position.opened_ns, fill.ts_exec_ns, position.net))
+        trade = Trade(position.owner, fill.symbol, position.opened_ns, fill.ts_exec_ns, position.net)
+        for stats in position.stats:
+            stats.add(trade)
+        return trade
 
     def income(self, row: Income) -> None:
         """Take in a dividend: money of whoever holds the shares, or held them last. No part of a round trip."""
@@ -217,7 +233,7 @@ class TradeBook:
         """Take in a changed number of shares at the same cost; nothing if none are held."""
         position = self._open.get((row.track, row.symbol))
         if position is not None and row.qty_after > 0:
-            position.holding = Holding(row.qty_after, position.holding.cost_total)
+            position.qty = row.qty_after
 
     def totals(self, scope: Owner) -> Sums:
         """Return the sums of a track's owners (track, ""), a strategy's ("", strategy), or all ("", "")."""
@@ -228,35 +244,37 @@ class TradeBook:
         return total
 
     def _sell(self, fill: FillRow, position: _Open, sums: Sums) -> None:
-        held = position.holding.qty
-        if not 0 < fill.qty <= held:
+        """Book a sale by the rules of `Holding.sell` and `sale_result`, written out: every sale pays for it."""
+        qty, held = fill.qty, position.qty
+        if not 0 < qty <= held:
             del self._open[fill.track, fill.symbol]
             raise CalculationError(
-                found=say(
-                    "oversold", track=fill.track, symbol=fill.symbol, qty=fill.qty, held=held, day=fill.trade_date
-                ),
+                found=say("oversold", track=fill.track, symbol=fill.symbol, qty=qty, held=held, day=fill.trade_date),
                 expected=say("oversold_expected"),
                 hint=say("oversold_hint"),
             )
-        position.holding, removed = position.holding.sell(fill.qty)
-        fee_share = position.fees * fill.qty // held
+        removed = position.cost * qty // held
+        fee_share = position.fees * qty // held
+        position.qty = held - qty
+        position.cost -= removed
         position.fees -= fee_share
-        sale = sale_result(fill.amount, fill.fee, fill.tax, removed)
-        position.net += sale.net - fee_share
-        sums.realized_gross += sale.gross
-        sums.realized_net += sale.net - fee_share
+        gross = fill.amount - removed
+        net = gross - fill.fee - fill.tax - fee_share
+        position.net += net
+        sums.realized_gross += gross
+        sums.realized_net += net
+
+    def _opened(self, key: tuple[str, str], fill: FillRow) -> _Open:
+        owner = (fill.track, fill.strategy or UNASSIGNED)
+        self._last_owner[key] = owner
+        stats = self._stats_of.get(owner)
+        if stats is None:
+            scopes = (("", ""), (owner[0], ""), ("", owner[1]))
+            stats = self._stats_of[owner] = tuple(self.stats.setdefault(scope, TradeStats()) for scope in scopes)
+        return _Open(owner, fill.ts_exec_ns, self._sums_of(owner), stats)
 
     def _sums_of(self, owner: Owner) -> Sums:
         sums = self.sums.get(owner)
         if sums is None:
             sums = self.sums[owner] = Sums()
         return sums
-
-    def _closed(self, trade: Trade) -> Trade:
-        track, strategy = trade.owner
-        for scope in (("", ""), (track, ""), ("", strategy)):
-            stats = self.stats.get(scope)
-            if stats is None:
-                stats = self.stats[scope] = TradeStats()
-            stats.add(trade)
-        return trade

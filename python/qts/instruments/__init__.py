@@ -11,7 +11,9 @@ from qts.instruments.corporate import (
     adjusted_bars,
     adjusted_price,
     adjusted_qty,
+    after_split,
     apply_split,
+    cash_in_lieu,
 )
 from qts.instruments.entitlements import DividendBook, DividendPayment, Entitlement, Held, SplitBook
 from qts.instruments.instrument import Instrument, SynthParams
@@ -39,6 +41,8 @@ __all__ = [
     "adjusted_bars",
     "adjusted_price",
     "adjusted_qty",
+    "after_split",
     "apply_split",
+    "cash_in_lieu",
     "load_calendars",
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
+    from qts._shapes import SplitRow, TrackName
     from qts.config import DividendRow, Reference
     from qts.instruments.calendar import Calendar
     from qts.instruments.catalog import Catalog
@@ -229,12 +230,8 @@ def _half_up(value: Fraction) -> int:
 class SplitCore(Protocol):
     """What is asked of the core: `StepEngine` has it."""
 
-    def split(self, instrument: int, numerator: int, denominator: int) -> list[tuple[str, int, int, int, int]]:
-        """Change every track's holding; return (track, quantity before, after, cost, rest in 1/denominator units)."""
-        ...
-
-    def credit(self, track: str | None, amount: int) -> None:
-        """Add cash to a track."""
+    def split(self, instrument: int, numerator: int, denominator: int, /) -> list[SplitRow]:
+        """Change every track's holding, in whole lots; ValueError if orders of the instrument work."""
         ...
 
 
@@ -242,35 +239,58 @@ class SplitHolding(NamedTuple):
     """What a split has done to the holding of one track."""
 
     symbol: str
-    track: str
+    track: TrackName
     qty_before: int
     qty_after: int
     cost: int
+    """Cost of what is left."""
+    written_off: int
+    """Cost of a holding of which nothing is left."""
     cash_in_lieu: int
-    """What was paid for the fraction that is no whole unit, in money units, truncated."""
+    """What is owed for what makes no whole lot, in money units, truncated; the track's result, less `written_off`."""
+
+
+def after_split(qty: int, split: Split, instrument: Instrument) -> tuple[int, int]:
+    """Return what a quantity becomes, in whole lots, and what makes no lot, in 1/denominator units."""
+    lots, rest = divmod(qty * split.numerator, split.denominator * instrument.lot)
+    return lots * instrument.lot, rest
+
+
+def cash_in_lieu(rest: int, split: Split, instrument: Instrument, prev_close: int) -> int:
+    """Return what a rest of `after_split` is worth at the close before the split, in money units, truncated."""
+    shift = Fraction(10) ** (instrument.money_scale - instrument.price_scale - instrument.qty_scale)
+    return int(Fraction(rest * prev_close, split.numerator) * shift)
 
 
 def apply_split(core: SplitCore, split: Split, instrument: Instrument, prev_close: int) -> list[SplitHolding]:
-    """Apply a split to every track's holding before its session; fractions are paid at the close before.
+    """Apply a split to every track's holding before its session; return what it did and what is owed for fractions.
 
-    A holding keeps its cost. `prev_close` is in price units, as it was before the split. Calling it again splits again:
-    `SplitBook` says what is due.
+    No cash moves: the capital books pay `cash_in_lieu`, or `StepEngine.credit` where there are none. `prev_close` is in
+    price units, as it was before the split. Calling it again splits again: `SplitBook` says what is due.
 
     Raises:
-        EngineFault: FS053, the core did not keep the number of shares.
+        EngineFault: FS071, the core refuses, because orders of the instrument work, and nothing has changed; FS053, it
+            did not keep the number of shares.
     """
-    shift = instrument.money_scale - instrument.price_scale - instrument.qty_scale
+    try:
+        rows = core.split(split.instrument, split.numerator, split.denominator)
+    except ValueError as error:
+        raise EngineFault(
+            "FS071",
+            found=say("split_refused", symbol=split.symbol, day=split.effective_date, reason=error),
+            expected=say("split_refused_expected"),
+            hint=say("split_refused_hint"),
+        ) from None
     held = []
-    for track, before, after, cost, rest in core.split(split.instrument, split.numerator, split.denominator):
-        if before * split.numerator != after * split.denominator + rest or not 0 <= rest < split.denominator:
+    for track, before, after, cost, written_off, rest in rows:
+        is_kept = before * split.numerator == after * split.denominator + rest
+        if not is_kept or not 0 <= rest < split.denominator * instrument.lot:
             raise EngineFault(
                 "FS053",
                 found=say("split_lost", symbol=split.symbol, track=track, before=before, after=after, rest=rest),
                 expected=say("split_expected", numerator=split.numerator, denominator=split.denominator),
                 hint=say("split_hint"),
             )
-        cash = int(Fraction(rest * prev_close, split.numerator) * Fraction(10) ** shift)
-        if cash:
-            core.credit(track, cash)
-        held.append(SplitHolding(split.symbol, track, before, after, cost, cash))
+        cash = cash_in_lieu(rest, split, instrument, prev_close)
+        held.append(SplitHolding(split.symbol, track, before, after, cost, written_off, cash))
     return held

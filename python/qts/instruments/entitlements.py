@@ -12,6 +12,7 @@ from qts.instruments.messages import say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from qts._shapes import TrackName
     from qts.instruments.calendar import Calendar
 
 _DAYS: Final = ("ex_date", "record_date", "pay_date")
@@ -21,7 +22,7 @@ class Held(NamedTuple):
     """What a track holds of a symbol, in quantity units."""
 
     symbol: str
-    track: str
+    track: TrackName
     qty: int
 
 
@@ -29,20 +30,26 @@ class DividendPayment(NamedTuple):
     """What one track is paid, in money units. `key` is the same whenever it is asked for."""
 
     key: str
+    """`dividend:SYMBOL:RECORD_DATE:TRACK`"""
     symbol: str
-    track: str
+    track: TrackName
     qty: int
     gross: int
     tax: int
     net: int
     pay_date: date
 
+    @property
+    def ref(self) -> str:
+        """Record date: what tells it from other dividends of the symbol."""
+        return self.key.split(":")[2]
+
 
 class Entitlement(NamedTuple):
     """A dividend and who held it at the close before its ex-date."""
 
     dividend: Dividend
-    holdings: tuple[tuple[str, int], ...]
+    holdings: tuple[tuple[TrackName, int], ...]
     """Track and quantity, in order of the tracks."""
 
 
@@ -185,8 +192,8 @@ class SplitBook:
         return found
 
 
-def _by_symbol(positions: Iterable[Held]) -> dict[str, tuple[tuple[str, int], ...]]:
-    held: dict[str, dict[str, int]] = {}
+def _by_symbol(positions: Iterable[Held]) -> dict[str, tuple[tuple[TrackName, int], ...]]:
+    held: dict[str, dict[TrackName, int]] = {}
     for symbol, track, qty in positions:
         if qty < 0:
             raise DataError(

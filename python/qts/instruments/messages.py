@@ -73,6 +73,15 @@ say: Final = Phrasebook(
             "{numerator} shares for every {denominator}",
             "{denominator}주당 {numerator}주",
         ),
+        "split_refused": (
+            "the split of {symbol} on {day} cannot be applied: {reason}",
+            "{day} {symbol} 분할·병합을 적용할 수 없습니다: {reason}",
+        ),
+        "split_refused_expected": ("no working order of the symbol", "그 종목의 미체결 주문이 없음"),
+        "split_refused_hint": (
+            "end its orders; the close tries again, and the symbol is not to be traded before",
+            "주문을 끝내십시오. 마감이 다시 시도하며, 그 전에는 이 종목을 거래하지 마십시오",
+        ),
         "split_hint": ("report this as a defect", "결함으로 신고하십시오"),
         "no_library_calendar": ("there is no calendar {name!r}", "달력 {name!r}이(가) 없습니다"),
         "no_library_calendar_expected": (

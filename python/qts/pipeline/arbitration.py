@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from qts.pipeline.contracts import is_entry
-from qts.strategy.contracts import PPM
+from qts.strategy.contracts import PPM, REDUCING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qts.broker.contracts import Track
     from qts.pipeline.contracts import CalcDataContract, Cycle, Proposal
-    from qts.strategy.contracts import Intent, Purpose
+    from qts.strategy.contracts import Intent, Purpose, Sizing
 
 CONFLICT: Final = "GR030"
 SELF_MATCH: Final = "GR039"
@@ -112,12 +112,24 @@ def _is_malformed(intent: Intent) -> bool:
         return True
     if not 0.0 <= intent.confidence <= 1.0 or intent.ttl_ms <= 0:  # NaN fails the comparison
         return True
-    if intent.qty is not None and (intent.qty <= 0 or intent.target_weight_ppm is not None):
+    if sum(size is not None for size in (intent.qty, intent.target_weight_ppm, intent.sizing)) > 1:
+        return True
+    if intent.qty is not None and intent.qty <= 0:
+        return True
+    if intent.sizing is not None and not _is_size(intent.sizing, intent.purpose):
         return True
     weight = intent.target_weight_ppm
     if weight is not None and not 0 <= weight <= PPM:
         return True
-    return intent.qty is None and weight is None and intent.purpose not in ("EXIT", "REDUCE")
+    is_silent = intent.qty is None and weight is None and intent.sizing is None
+    return is_silent and intent.purpose not in REDUCING
+
+
+def _is_size(sizing: Sizing, purpose: Purpose) -> bool:
+    """Whether a way of sizing fits the purpose, and its amount the way."""
+    if sizing.amount <= 0 or (sizing.mode == "RATIO") != (purpose in REDUCING):
+        return False
+    return sizing.mode == "CASH" or sizing.amount <= PPM
 
 
 def _rank(proposal: Proposal) -> tuple[bool, bool, int, int, str, int]:
@@ -162,8 +174,14 @@ def _strongest(group: list[Proposal], dropped: list[tuple[Proposal, str]]) -> Pr
     if not others:
         return first
     intents = [proposal.intent for proposal in group]
-    if first.is_exit and any(intent.qty is None and intent.target_weight_ppm is None for intent in intents):
-        return first._replace(intent=first.intent._replace(qty=None, target_weight_ppm=None))  # all of it
+    if first.is_exit and any(
+        intent.qty is None and intent.target_weight_ppm is None and intent.sizing is None for intent in intents
+    ):
+        return first._replace(intent=first.intent._replace(qty=None, target_weight_ppm=None, sizing=None))  # all of it
+    if first.intent.sizing is not None:
+        alike = [intent.sizing for intent in intents if intent.sizing is not None]
+        largest_size = max(size for size in alike if size.mode == first.intent.sizing.mode)
+        return first._replace(intent=first.intent._replace(sizing=largest_size))
     if first.intent.qty is not None:
         largest = max(intent.qty for intent in intents if intent.qty is not None)
         return first._replace(intent=first.intent._replace(qty=largest))

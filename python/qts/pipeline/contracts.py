@@ -8,7 +8,8 @@ immutable. What a type cannot say is asserted where the bundle is built (`checke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from qts.strategy.contracts import OPENING, PPM
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from qts.engines.contracts import PortfolioDecision, RiskDecision
     from qts.engines.strategy import StrategySlot
     from qts.pipeline.budgets import Breach
+    from qts.pipeline.daily import DayStats
     from qts.strategy.contracts import Bars, ExecutionView, Intent, Purpose, Quote, Terms
 
 SCHEMA_VERSION: Final = "1.1.0"
@@ -30,6 +32,8 @@ Cause: TypeAlias = Literal["INTERVAL", "EVENT", "REPLAY", "MANUAL"]
 Status: TypeAlias = Literal["executed", "rejected", "skipped", "held", "error"]
 Action: TypeAlias = Literal["BUY", "SELL", "NONE"]
 Stage: TypeAlias = Literal["extract", "transform", "evaluate", "decide", "act"]
+
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 STAGES: Final[tuple[Stage, ...]] = ("extract", "transform", "evaluate", "decide", "act")
 
@@ -156,6 +160,10 @@ class RawDataContract(NamedTuple):
     """The pools of the tracks; None if the account is one pool, or if they could not be read."""
     capital_fault: str = ""
     """Code of why the pools could not be read, empty if they could or if there are none."""
+    daily: Mapping[int, DayStats] = _NONE
+    """What closed daily bars say of every wished instrument."""
+    pending_values: Mapping[int, int] = _NONE
+    """What working purchases may still cost without commission, by instrument; only in a cycle with wishes."""
 
 
 class CalcDataContract(NamedTuple):
@@ -178,6 +186,8 @@ class CalcDataContract(NamedTuple):
     """Net asset value of each track's pool; None if the account is one pool, or if the pools could not be read."""
     reports: tuple[StageError, ...] = ()
     """Findings that do not end the cycle."""
+    sector_values: Mapping[str, int] = _NONE
+    """Market value by sector over all tracks, working purchases included."""
 
     def equity_of(self, track: Track) -> int:
         """Return the equity that weights of a track are shares of: that of its pool, else of the account."""
@@ -295,6 +305,8 @@ class CycleResult(NamedTuple):
     """Duration of each stage that ran, in the order of `STAGES`."""
     breaches: tuple[Breach, ...] = ()
     """Budgets that were not kept, in wall time: never a reason to decide anything in a backtest."""
+    reports: tuple[StageError, ...] = ()
+    """Findings that did not end the cycle."""
 
 
 class ContractError(Exception):

@@ -118,7 +118,19 @@ class Extract:
             self._orders.entries_on(cycle.session_date),
             pools,
             fault,
+            {wish.terms.instrument: self._bars.daily.stats(wish.terms.instrument) for wish in wishes},
+            self._pending() if wishes else {},
         )
+
+    def _pending(self) -> dict[int, int]:
+        """Return what working purchases may still cost at their limits, by instrument."""
+        values: dict[int, int] = {}
+        for order in self._orders:
+            request = order.request
+            if request.side == "BUY":
+                value = self._terms[request.instrument].value(request.limit_price, request.qty - order.filled_qty)
+                values[request.instrument] = values.get(request.instrument, 0) + value
+        return values
 
     def _look(self, capital: CapitalPort, ts_ns: int) -> tuple[Mapping[Track, CapitalPoolContract] | None, str]:
         """Return the pools and an empty code, or None and why there are none.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from qts.codes import EngineFault
 from qts.engines.faults import Fault, FaultLog
+from qts.engines.health import HealthBoard
 from qts.engines.performance import PerformanceTracker
 from qts.engines.portfolio import PortfolioEngine
 from qts.engines.risk import RiskEngine
@@ -124,7 +125,15 @@ class Pipeline:
         self._sessions = sessions
         self.performance = PerformanceTracker(account.cash())
         """Start of the session, highest equity and deepest drawdown so far."""
-        self.strategies = StrategyEngine(strategies, self._faults, config.entry_phases)
+        self.health = HealthBoard(clock.monotonic_ns)
+        """What each engine does, how often it fails and how long it takes."""
+        self.strategies = StrategyEngine(
+            strategies,
+            self._faults,
+            config.entry_phases,
+            health=self.health["Strategy"],
+            timeout_ms=config.strategy_timeout_ms,
+        )
         self._orders = OrderBook()
         self._flips = FlipGuard(config.reentry_cooldown)
         self._journal = DecisionJournal(log, decisions)
@@ -160,10 +169,11 @@ class Pipeline:
             orders=self._orders,
             config=config,
             faults=self._faults,
+            health=self.health,
         )
         self._runner = CycleRunner(
             extract,
-            Transform(terms, capital, self._faults),
+            Transform(terms, capital, self._faults, config.sectors, self.health["Capital"]),
             evaluate,
             self._decide,
             Act(broker, self._orders, self._flips, sessions, stance),
@@ -210,6 +220,7 @@ class Pipeline:
         if result.status != "skipped" or result.timings_ns:  # a cycle that did not run says nothing
             self.budgets.take(result)
             self._judge(result)
+            self._judge_engines()
         return result
 
     def on_p0(self, event: FillNotice | OrderEndNotice) -> SentOrder | None:
@@ -249,6 +260,17 @@ class Pipeline:
                 "FS031",
                 found=f"{count} cycles in a row ended in error; {last.code}: {last.message}",
                 expected=f"at most {count - 1}",
+                hint="look at the faults of the report",
+            )
+
+    def _judge_engines(self) -> None:
+        """End the run if an engine has been in fault for too long."""
+        for engine in self.health.end_cycle():
+            view = self.health[engine].view()
+            raise EngineFault(
+                "FS031",
+                found=f"the {engine} engine failed in {view.errors} of {view.operations} calls; {view.last_error}",
+                expected="an engine that works",
                 hint="look at the faults of the report",
             )
 

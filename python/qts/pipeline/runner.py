@@ -179,6 +179,7 @@ class CycleRunner:
             report.errors,
             timings_ns,
             breaches_of(timings_ns),
+            calc.reports,
         )
 
 

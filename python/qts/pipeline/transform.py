@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qts.broker.contracts import Track
     from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract
     from qts.engines.faults import FaultLog
+    from qts.engines.health import EngineHealth
     from qts.pipeline.contracts import RawDataContract
     from qts.pipeline.interfaces import CapitalPort
     from qts.strategy.contracts import Quote, Terms
@@ -49,9 +50,20 @@ class Transform:
     """Turns `RawDataContract` into `CalcDataContract`. Judges nothing."""
 
     def __init__(
-        self, terms: Sequence[Terms], capital: CapitalPort | None = None, faults: FaultLog | None = None
+        self,
+        terms: Sequence[Terms],
+        capital: CapitalPort | None = None,
+        faults: FaultLog | None = None,
+        sectors: Mapping[str, str] | None = None,
+        health: EngineHealth | None = None,
     ) -> None:
+        """Take the terms by instrument id, the pools, and the sector of each symbol; one without is its own.
+
+        `health` counts what the capital engine does.
+        """
+        self._health = health
         self._terms = terms
+        self._sectors = [(sectors or {}).get(entry.symbol, entry.symbol) for entry in terms]
         self._capital = capital
         self._faults = faults
         self._unanswered = 0
@@ -64,6 +76,7 @@ class Transform:
         """
         values: dict[int, int] = {}
         by_track: dict[Track, int] = {}
+        by_sector: dict[str, int] = {}
         market_value = 0
         for row in raw.positions:
             price = mark_price(raw.quotes[row.instrument], raw.cycle.ts_ns)
@@ -71,7 +84,12 @@ class Transform:
             value = self._terms[row.instrument].value(price, row.qty) if price > 0 else row.cost_total
             values[row.instrument] = values.get(row.instrument, 0) + value
             by_track[row.track] = by_track.get(row.track, 0) + value
+            sector = self._sectors[row.instrument]
+            by_sector[sector] = by_sector.get(sector, 0) + value
             market_value += value
+        for instrument, value in raw.pending_values.items():
+            sector = self._sectors[instrument]
+            by_sector[sector] = by_sector.get(sector, 0) + value
         equity = raw.cash + market_value
         if equity <= 0:
             message = f"equity is {equity} (cash {raw.cash}, market value {market_value}); expected more than 0"
@@ -87,6 +105,7 @@ class Transform:
             drawdown_ppm(equity, raw.high_water),
             values,
             *capital,
+            by_sector,
         )
 
     def _decide(self, capital: CapitalPort, raw: RawDataContract, equity: int, values: dict[Track, int]) -> _Capital:
@@ -100,7 +119,11 @@ class Transform:
             return _Capital(limits=dict.fromkeys(TRACKS, closed), reports=self._no_answer(raw, raw.capital_fault))
         worth = _net_asset_values(raw, pools, values)
         try:
-            decision = capital.decide(raw, equity, {track: values.get(track, 0) for track in TRACKS})
+            by_track = {track: values.get(track, 0) for track in TRACKS}
+            if self._health is None:
+                decision = capital.decide(raw, equity, by_track)
+            else:
+                decision = self._health.run(capital.decide, raw, equity, by_track)
         except EngineFault as fault:
             raise StageFailure(fault.code, "transform", fault.found, critical=True) from fault
         except Exception as error:

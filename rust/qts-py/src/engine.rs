@@ -155,9 +155,17 @@ impl StepEngine {
     }
 
     /// Add a bar file (.csv or .csv.gz); `sessions` gives (effective_from_ns, open_s, close_s) in KST seconds of day.
-    #[pyo3(signature = (path, sessions, *, skip_bad_rows=false))]
-    fn add_bars(&mut self, path: &str, sessions: Vec<(i64, u32, u32)>, skip_bad_rows: bool) -> PyResult<()> {
-        self.add(Input::bars(path, self.core.instruments(), &sessions, skip_bad_rows)?)
+    ///
+    /// `bridge` (seed, prints a day) plays bars of a day as that many made-up trades between their prices.
+    #[pyo3(signature = (path, sessions, *, skip_bad_rows=false, bridge=None))]
+    fn add_bars(
+        &mut self,
+        path: &str,
+        sessions: Vec<(i64, u32, u32)>,
+        skip_bad_rows: bool,
+        bridge: Option<(u64, u32)>,
+    ) -> PyResult<()> {
+        self.add(Input::bars(path, self.core.instruments(), &sessions, skip_bad_rows, bridge)?)
     }
 
     /// Add tick rows that arrive as CSV text in chunks, header first.

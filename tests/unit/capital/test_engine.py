@@ -328,6 +328,27 @@ def test_a_share_above_its_maximum_is_told():
     assert [alert.pool_id for alert in alerts(evaluate(pool_states=edge), "GR052")] == ["SWING"]
 
 
+BANDS = {
+    "SCALP": (2_400_000, 38_400_000),
+    "SWING": (4_800_000, 24_000_000),
+    "PORTFOLIO": (2_400_000, 38_400_000),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_the_outer_bands_end_where_the_design_says(name):
+    least, most = BANDS[name]
+    other, third = (each for each in POOLS if each != name)
+    small = replace(CONFIG.constraints[name], min_amount=0)
+    config = replace(CONFIG, constraints={**CONFIG.constraints, name: small})
+    for total, code in ((least, ""), (least - 1, "GR051"), (most, ""), (most + 1, "GR052")):
+        rest = 48_000_000 - total
+        states = {name: pool(name, total), other: pool(other, rest // 2), third: pool(third, rest - rest // 2)}
+        output = evaluate(pool_states=states, config=config)
+        found = {alert.code for alert in output.capital_alerts if alert.pool_id == name} & {"GR051", "GR052"}
+        assert found == ({code} if code else set()), total
+
+
 def test_an_account_that_starts_with_scalp_is_let_be_until_another_pool_has_capital():
     alone = {
         "SCALP": pool("SCALP", 48_000_000),

@@ -99,6 +99,13 @@ def test_an_anomaly_of_cycle_time_is_a_warning(tmp_path):
     one.close()
 
 
+def test_a_finding_that_ends_no_cycle_is_a_warning():
+    one = supervisor()
+    report = StageError("AN081", "transform", "no answer of the capital engine", critical=False)
+    one.on_cycle(cycle()._replace(reports=(report,)))
+    assert (one.safety.state, one.safety.snapshot().last_code) == (WARNING, "AN081")
+
+
 def test_three_cycles_out_of_time_stop_the_strategies_until_ten_are_in_time(tmp_path):
     one, _ = on_a_machine(tmp_path)
     for no in range(1, 4):

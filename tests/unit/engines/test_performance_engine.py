@@ -280,7 +280,7 @@ def order(number, *, qty, filled, state, track="SCALP", strategy="s"):
     return OrderRow(
         order_id=number, ts_ns=0, decision_id="d", symbol="A", track=track, side="BUY", kind="LIMIT", tif="DAY",
         qty=qty, limit_price=1, state=state, filled_qty=filled, amount=filled, end_reason="", strategy=strategy,
-        updated_ns=0,
+        updated_ns=2_500_000,
     )  # fmt: skip
 
 
@@ -294,8 +294,8 @@ def test_orders_are_counted_by_what_became_of_them():
     assert figures.account.orders[:3] == (3, 1, 1)
     assert figures.account.orders.fill_rate == 0.5
     assert figures.account.orders.reject_rate == pytest.approx(1 / 3, abs=1e-9)
-    assert figures.strategies["s"].orders == (2, 1, 0, 0.75, 0.0)
-    assert figures.tracks["SWING"].orders == (1, 0, 1, 0.0, 1.0)
+    assert figures.strategies["s"].orders == (2, 1, 0, 0.75, 0.0, 2.5)
+    assert figures.tracks["SWING"].orders == (1, 0, 1, 0.0, 1.0, None)
 
 
 def test_the_highest_exposure_within_a_day_counts():

@@ -45,6 +45,14 @@ def test_the_vector_of_returns():
     assert (figures.index_end, figures.index_high) == (pytest.approx(1.019615911), pytest.approx(1.019615911))
 
 
+def test_the_engine_answers_for_a_series_with_its_own_parameters():
+    engine, figures = PerformanceEngine(OF_THE_VECTORS), figures_of(VECTOR)
+    assert engine.calculate_sharpe_ratio(VECTOR) == figures.sharpe
+    assert engine.calculate_volatility(VECTOR) == figures.volatility
+    assert engine.calculate_max_drawdown(VECTOR) == figures.max_drawdown
+    assert PerformanceEngine().calculate_volatility(VECTOR) == pytest.approx(0.0147196 * 245**0.5, abs=1e-6)
+
+
 def test_the_vector_of_slippage():
     assert slippage_bps("BUY", 70_150, 70_100) == pytest.approx(7.13, abs=5e-3)
     assert slippage_bps("SELL", 70_150, 70_100) == pytest.approx(-7.13, abs=5e-3)

@@ -14,6 +14,17 @@ Amount = Annotated[Number, Field(ge=0)]
 PoolName = Literal["PORTFOLIO", "SWING", "SCALP"]
 
 
+def _with_defaults(rows: type[Section], given: object) -> object:
+    """Return what is given of some rows, each filled up with the defaults of that row."""
+    if not isinstance(given, dict):
+        return given
+    fields = rows.model_fields
+    return {
+        name: {**dict(fields[name].default), **row} if name in fields and isinstance(row, dict) else row
+        for name, row in given.items()
+    }
+
+
 class InitialSettings(Section):
     """How a new account is split."""
 
@@ -48,6 +59,11 @@ class StateTargets(Section):
     BALANCED: TargetSettings = Field(default=_targets("0.40", "0.35", "0.25"), description="In BALANCED.")
     DEFENSIVE: TargetSettings = Field(default=_targets("0.10", "0.20", "0.70"), description="In DEFENSIVE.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_keys_keep_their_default(cls, value: object) -> object:
+        return _with_defaults(cls, value)
+
 
 class ConstraintSettings(Section):
     """Outer band of a pool."""
@@ -67,6 +83,11 @@ class ConstraintsSettings(Section):
     scalp: ConstraintSettings = Field(default=_band("0.05", "0.80", 1_000_000), description="Band of SCALP.")
     swing: ConstraintSettings = Field(default=_band("0.10", "0.50", 2_000_000), description="Band of SWING.")
     portfolio: ConstraintSettings = Field(default=_band("0.05", "0.80", 3_000_000), description="Band of PORTFOLIO.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_keys_keep_their_default(cls, value: object) -> object:
+        return _with_defaults(cls, value)
 
     @model_validator(mode="after")
     def _they_can_hold_the_whole(self) -> Self:

@@ -49,7 +49,7 @@ _AMOUNT_OF: Final = (
 _ENTRIES_OF: Final = (
     "SELECT coalesce(entry_no, entry_id) AS no, time, pool_id, bucket, amount, cause, ref_id FROM capital_ledger"
     " WHERE account_id = $1 AND ($2::text IS NULL OR pool_id = $2) AND ($3::timestamptz IS NULL OR time >= $3)"
-    " ORDER BY entry_id DESC LIMIT $4"
+    " AND ($4::text IS NULL OR cause = $4) ORDER BY entry_id DESC LIMIT $5"
 )
 _SAME_KEY: Final = (
     "SELECT * FROM capital_transfers WHERE account_id = $1 AND (transfer_id = $2 OR transfer_key = $3) FOR UPDATE"
@@ -97,13 +97,14 @@ class CapitalBooks(Ledger):
         session: SessionRow,
         *,
         pool_id: str | None = None,
+        cause: str | None = None,
         since_ns: int | None = None,
         newest: int | None = None,
     ) -> list[CapitalEntryRow]:
         """Return lines of the capital ledger of the run's account in the order of booking."""
         scale = await self._scale_of(session)
         since = None if since_ns is None else from_ns(since_ns)
-        rows = await self._fetch("analytics", _ENTRIES_OF, session.account_id, pool_id, since, newest)
+        rows = await self._fetch("analytics", _ENTRIES_OF, session.account_id, pool_id, since, cause, newest)
         return [
             CapitalEntryRow(
                 row["no"],

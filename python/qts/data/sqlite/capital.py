@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from qts.data.capital import (
-    decision_values,
+    STEP,
     hold_of,
-    hold_values,
     pool_of,
     pool_values,
+    said_by,
     transfer_of,
     transfer_values,
 )
@@ -41,8 +41,20 @@ _AMOUNT_OF: Final = (
 )
 _ENTRIES: Final = (
     "SELECT ifnull(entry_no, entry_id), time, pool_id, bucket, amount, cause, ref_id FROM capital_ledger"
-    " WHERE account_id = :account AND (:pool IS NULL OR pool_id = :pool) AND (:start IS NULL OR time >= :start)"
+    " WHERE account_id = :account AND (:pool IS NULL OR pool_id = :pool)"
+    " AND (:cause IS NULL OR cause = :cause) AND (:start IS NULL OR time >= :start)"
     " ORDER BY entry_id DESC LIMIT :newest"
+)
+_HOLD: Final = (
+    "INSERT INTO capital_holds (hold_id, order_id, account_id, pool_id, amount, remaining, state, reason, created_at,"
+    " updated_at, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, hold_id) DO UPDATE SET"
+    " amount = excluded.amount, remaining = excluded.remaining, state = excluded.state, reason = excluded.reason,"
+    " updated_at = excluded.updated_at, version = excluded.version WHERE excluded.version >= capital_holds.version"
+)
+_DECISION: Final = (
+    "INSERT INTO decisions (run_id, decision_id, created_at, pipeline_step, action, strategy_name, symbol, qty,"
+    " risk_approved, portfolio_adjusted, reason, metadata, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)"
+    " ON CONFLICT DO NOTHING"
 )
 _SAME_KEY: Final = (
     "SELECT transfer_id, transfer_key FROM capital_transfers WHERE account_id = ?1 AND (transfer_id = ?2 OR"
@@ -50,6 +62,7 @@ _SAME_KEY: Final = (
 )
 _SCALE: Final = "SELECT c.scale FROM sessions s JOIN currencies c ON c.code = s.currency WHERE s.session_id = ?"
 _US: Final = 1_000
+_QTY_SCALE: Final = 8
 
 
 def scale_of(db: sqlite3.Connection, session: SessionRow) -> int:
@@ -68,7 +81,7 @@ def put_capital(
         if isinstance(row, CapitalTransferRow):
             refused += _put_transfer(db, account, scale, row)
     holds = {row.hold_id: row for row in rows if isinstance(row, CapitalHoldRow)}
-    _upsert(db, "capital_holds", [hold_values(row, account, scale) for row in holds.values()], newer="version")
+    db.executemany(_HOLD, [_hold(account, scale, row) for row in holds.values()])
     pools = {row.pool_id: row for row in rows if isinstance(row, CapitalPoolRow)}
     _upsert(db, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], newer="revision")
     for key, cause, content in refused:
@@ -78,14 +91,7 @@ def put_capital(
 
 def put_decisions(db: sqlite3.Connection, run_id: str, rows: Iterable[DecisionRow]) -> None:
     """Write decisions of a run; one that is there already stays as it is."""
-    target = table("decisions")
-    columns = target.columns
-    insert = (
-        f"INSERT INTO decisions ({', '.join(column.name for column in columns)})"  # noqa: S608 - names of the schema
-        f" VALUES ({', '.join('?' * len(columns))}) ON CONFLICT DO NOTHING"
-    )
-    values = (decision_values(row, run_id) for row in rows)
-    db.executemany(insert, ([encode(column, one[column.name]) for column in columns] for one in values))
+    db.executemany(_DECISION, (_decision(run_id, row) for row in rows))
 
 
 def entries_of(
@@ -93,6 +99,7 @@ def entries_of(
     session: SessionRow,
     *,
     pool_id: str | None = None,
+    cause: str | None = None,
     since_ns: int | None = None,
     newest: int | None = None,
 ) -> list[CapitalEntryRow]:
@@ -101,6 +108,7 @@ def entries_of(
     asked = {
         "account": session.account_id,
         "pool": pool_id,
+        "cause": cause,
         "start": None if since_ns is None else since_ns // _US,
         "newest": -1 if newest is None else newest,
     }
@@ -155,6 +163,31 @@ def _put_entries(
         if stands != _amount(row.amount, scale):
             refused.append((":".join(key), f"the capital ledger has {stands} under this key", repr(tuple(row))))
     return refused
+
+
+def _hold(account: str, scale: int, row: CapitalHoldRow) -> tuple[object, ...]:
+    """Return a hold as the file has it. Written out, as is a decision: a run does it for every order."""
+    hold_id, order_id, pool, amount, remaining, state, reason, ts_ns, version = row
+    held, left, at = _amount(amount, scale), _amount(remaining, scale), ts_ns // _US
+    return (hold_id, order_id, account, pool, held, left, state, reason, at, at, version)
+
+
+def _decision(run_id: str, row: DecisionRow) -> tuple[object, ...]:
+    decision_id, ts_ns, line = row
+    said = said_by(line)
+    qty = None if said.qty is None else int(said.qty.scaleb(_QTY_SCALE))
+    return (
+        run_id,
+        decision_id,
+        ts_ns // _US,
+        STEP,
+        *said[:3],
+        qty,
+        said.is_approved,
+        said.is_adjusted,
+        said.reason,
+        line,
+    )
 
 
 def _put_transfer(

@@ -128,13 +128,14 @@ class Runs(Accounts):
         session: SessionRow,
         *,
         pool_id: str | None = None,
+        cause: str | None = None,
         since_ns: int | None = None,
         newest: int | None = None,
     ) -> list[CapitalEntryRow]:
         """Return lines of the capital ledger of the run's account in the order of booking."""
         return await self._funds(
             session,
-            lambda db: capital.entries_of(db, session, pool_id=pool_id, since_ns=since_ns, newest=newest),
+            lambda db: capital.entries_of(db, session, pool_id=pool_id, cause=cause, since_ns=since_ns, newest=newest),
         )
 
     async def run_transfers(self, session: SessionRow) -> list[CapitalTransferRow]:

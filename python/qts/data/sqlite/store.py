@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from qts.codes import UsageError
-from qts.data.capital import check_capital
+from qts.data.capital import check_capital, decision_row
 from qts.data.contracts import (
     CapitalEntryRow,
     CapitalHoldRow,
@@ -53,15 +53,17 @@ class SQLiteStore:
         path: the database file, created with its directory if absent; None for a temporary database on disk, gone
             when the store is closed.
         batch: rows collected before they are written.
+        keep_decisions: whether decisions are written; False where a report keeps their lines anyway.
 
     Raises:
         UsageError: the file cannot be opened or is not one of ours.
     """
 
-    def __init__(self, path: Path | None = None, *, batch: int = _BATCH) -> None:
+    def __init__(self, path: Path | None = None, *, batch: int = _BATCH, keep_decisions: bool = True) -> None:
         self._name = "temporary database" if path is None else str(path)
         self._db = open_database(path)
         self._batch = batch
+        self._keeps_decisions = keep_decisions
         self._session_no = booking.NO_SESSION
         self._broker = ""
         self._account = ""
@@ -174,7 +176,9 @@ class SQLiteStore:
 
     def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
         """Take in a decision; raises what `flush` raises when the batch is full."""
-        self._decisions.append(DecisionRow(decision_id, ts_ns, line.decode("utf-8", "replace")))
+        if not self._keeps_decisions:
+            return
+        self._decisions.append(decision_row(decision_id, ts_ns, line))
         if len(self._decisions) >= self._batch:
             self.flush()
 
