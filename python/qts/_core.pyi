@@ -21,9 +21,11 @@ from qts._shapes import (
     LatencyRow,
     LevelCounters,
     LockdownRow,
+    PoolRow,
     QueueCounters,
     Scheduling,
     SideName,
+    SplitRow,
     StopRow,
     SynthConfig,
     TickSpoolFigures,
@@ -415,8 +417,28 @@ class StepEngine:
     ) -> StepEngine: ...
     def add_ticks(self, path: str, *, skip_bad_rows: bool = False) -> None:
         """Add a tick file (.csv or .csv.gz); SourceError if it cannot be opened or its header is wrong."""
-    def add_bars(self, path: str, sessions: Sequence[tuple[int, int, int]], *, skip_bad_rows: bool = False) -> None:
-        """Add a bar file; `sessions` holds (effective_from_ns, open_s, close_s), seconds of the KST day."""
+    def add_bars(
+        self,
+        path: str,
+        sessions: Sequence[tuple[int, int, int]],
+        *,
+        skip_bad_rows: bool = False,
+        bridge: tuple[int, int] | None = None,
+    ) -> None:
+        """Add a bar file.
+
+        Args:
+            path: .csv or .csv.gz.
+            sessions: (effective_from_ns, open_s, close_s), seconds of the KST day.
+            skip_bad_rows: count bad rows instead of ending at the first one.
+            bridge: seed (0 to 2**64 - 1) and trades a day (4 to 23,400): bars of a day are played as that many made-up
+                trades with quotes between their prices, instead of as three. Bars of a minute and daily bars themselves
+                stay as they are.
+
+        Raises:
+            SourceError: it cannot be opened or its header is wrong.
+            ValueError: sessions or a bridge that cannot be.
+        """
     def add_chunks(self, name: str, chunks: Iterable[bytes], *, skip_bad_rows: bool = False) -> None:
         """Add tick rows that arrive as CSV text in chunks, header first."""
     def add_synthetic(self, config: SynthConfig) -> None:
@@ -469,6 +491,54 @@ class StepEngine:
         """
     def cancel(self, order_id: int) -> bool:
         """Send a cancel; False if the order no longer works."""
+    def fund_pools(self, scalp: int, swing: int, portfolio: int) -> None:
+        """Split the account's cash among the pools, in money units; they are virtual sub-accounts from then on.
+
+        A purchase then needs what it may cost both from its track's pool (cash, less what is set aside and held for
+        working buys) and from the account; fills move the cash of the track. Sales are never held back by a pool.
+
+        Raises:
+            ValueError: they are funded, an order has been sent, an amount is negative, or the sum is not the cash.
+        """
+    @property
+    def pools_funded(self) -> bool:
+        """Whether the pools are funded; until then they bind nothing."""
+    def pool_money(self, track: TrackName) -> PoolRow:
+        """Return cash, cash held for working buys, cash set aside, and whether entries are refused.
+
+        Cash is everything that is not invested, what is held and set aside among it. ValueError without pools.
+        """
+    def unallocated(self) -> int:
+        """Return cash of the account that belongs to no pool; may be negative. Without pools, all of it."""
+    def move_pool_cash(self, from_pool: TrackName | None, to_pool: TrackName | None, amount: int) -> None:
+        """Move free cash (neither held nor set aside) between pools; None stands for what is unallocated.
+
+        Raises:
+            ValueError: the amount is not above 0 or not there, or both are the same; nothing moves then.
+        """
+    def set_aside(self, track: TrackName, amount: int) -> None:
+        """Keep `amount` of a pool from orders and transfers, in place of what was kept so far; 0 keeps nothing.
+
+        ValueError if that much is not there beside what is held for working buys.
+        """
+    def block_entries(self, track: TrackName, blocked: bool) -> None:
+        """Refuse orders that buy for a track (end reason POOL_BLOCKED), or take them again; working ones go on."""
+    def credit(self, track: TrackName | None, amount: int) -> None:
+        """Book external cash to the account and to a pool, or to what is unallocated; negative = taken away.
+
+        Needs no pools for None. `flows` does not count it. ValueError if what goes away is not free.
+        """
+    def hold_of(self, order_id: int) -> int:
+        """Return what a working order may still cost, fee included; 0 for a sale, and once it has ended."""
+    def split(self, instrument: int, numerator: int, denominator: int) -> list[SplitRow]:
+        """Turn every `denominator` of an instrument held into `numerator`, a row for each track that holds it.
+
+        Quantities are rounded down to whole lots and the cost stays; if nothing is left, its cost leaves the books and
+        is told. No cash moves, and prices seen so far stay as they are.
+
+        Raises:
+            ValueError: orders of the instrument work, or the ratio is not above 0; nothing changes then.
+        """
     def position(self, instrument: int, track: TrackName) -> tuple[int, int, int]:
         """Return quantity, cost without fees and opening time of a track's holding."""
     def positions(self) -> list[tuple[int, TrackName, int, int, int]]:

@@ -125,6 +125,16 @@ class InputRow(TypedDict):
     bad_row_samples: list[str]
 
 
+PoolRow: TypeAlias = tuple[int, int, int, bool]
+"""Cash of a pool (free, held and set aside), held for working buys, set aside, whether entries are refused."""
+
+SplitRow: TypeAlias = tuple[TrackName, int, int, int, int, int]
+"""Track, quantity before and after, cost after, cost of a holding that vanished (else 0), and what made no whole lot.
+
+That rest counts in parts of a quantity unit: as many make one as the split's denominator says.
+"""
+
+
 EventRow: TypeAlias = tuple[int, int, bytes, bytes, int, str, int, bytes, list[str] | None, bool]
 """Kind, source, id, correlation, ts_ns, scope, shard, payload, symbols, whether it may be dropped."""
 

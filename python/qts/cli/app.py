@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from qts.cli import accounts, audit, backtest, bench, codes, config, db, journal, operator, run, sample
+from qts.cli import accounts, audit, backtest, bench, capital, codes, config, db, journal, operator, run, sample
 
 app = typer.Typer(
     name="qts-engine",
@@ -22,6 +22,7 @@ app.command("bench")(bench.bench)
 app.command("codes")(codes.codes)
 operator.register(app)
 app.add_typer(accounts.app, name="operator")
+app.add_typer(capital.app, name="capital")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(journal.app, name="journal")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qts.cli import options
+from qts.cli import lookahead, options
 from qts.cli.progress import Progress
 from qts.codes import UsageError
 
@@ -23,11 +23,12 @@ def backtest(
         ),
     ],
     strategy: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="ema_cross, quote_reversion, daily_momentum, or your own as module:Class.",
+            help="ema_cross, quote_reversion, daily_momentum..., or your own as module:Class. May be repeated: "
+            "strategies of several tracks share one account through capital pools.",
             show_default=False,
         ),
     ],
@@ -36,9 +37,24 @@ def backtest(
     out: options.Out = None,
     config: options.ConfigDir = None,
     *,
+    symbols: options.Symbols = None,
+    vol_index: Annotated[
+        Path | None,
+        typer.Option("--vol-index", metavar="CSV", help="Daily closes of the VIX: DATE,OPEN,HIGH,LOW,CLOSE."),
+    ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Count bad rows instead of ending at the first one.")
     ] = False,
+    check_lookahead: Annotated[
+        bool,
+        typer.Option(
+            "--check-lookahead",
+            help="Prove instead that no decision knew the future: run again with other futures and compare.",
+        ),
+    ] = False,
+    lookahead_cuts: Annotated[
+        int, typer.Option("--lookahead-cuts", metavar="N", help="Moments from which on the future is another one.")
+    ] = 5,
     as_json: options.Json = False,
 ) -> None:
     """Run recorded ticks or bars through the engine at full speed and report what came of it.
@@ -46,11 +62,28 @@ def backtest(
     The same input and configuration give the same decisions and the same fills, byte for byte.
 
     Example: qts-engine backtest --data ticks.csv.gz --strategy ema_cross --set fast=8 --out out/ema
+
+    With several strategies a parameter is set as NAME.PARAMETER=VALUE.
     """
     from qts.engine import backtest as run_backtest
 
     if not data:
         raise UsageError(found="no --data", expected="at least one file", hint="add --data PATH")
+    if check_lookahead:
+        lookahead.check(
+            data,
+            strategy,
+            cuts=lookahead_cuts,
+            as_json=as_json,
+            out=out,
+            params=options.settings(set_),
+            cash=cash,
+            config=config,
+            skip_bad_rows=skip_bad_rows,
+            symbols=options.symbols_of(symbols),
+            vol_index=vol_index,
+        )
+        return
     with Progress(enabled=not as_json) as progress:
         result = run_backtest(
             data,
@@ -59,6 +92,8 @@ def backtest(
             cash=cash,
             config=config,
             skip_bad_rows=skip_bad_rows,
+            symbols=options.symbols_of(symbols),
+            vol_index=vol_index,
             on_progress=progress.rows,
             out=out,
         )

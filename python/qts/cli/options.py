@@ -35,23 +35,42 @@ Home: TypeAlias = Annotated[
         "--home", metavar="DIR", help="Home of the engine. Default: QTS_HOME, else ~/.qts.", show_default=False
     ),
 ]
+Symbols: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbols",
+        metavar="NAME=A,B",
+        help="What a strategy trades; without it every symbol there is. May be repeated.",
+        show_default=False,
+    ),
+]
 JsonOut: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def settings(pairs: Iterable[str] | None) -> dict[str, str]:
-    """Return `key=value` texts as a mapping."""
+def settings(pairs: Iterable[str] | None, option: str = "--set") -> dict[str, str]:
+    """Return `key=value` texts of an option as a mapping."""
     result: dict[str, str] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                found=f"--set {pair!r}", expected="KEY=VALUE", hint="for example --set fast=8 --set slow=21"
+                found=f"{option} {pair!r}",
+                expected="KEY=VALUE",
+                hint="for example --set fast=8, or --symbols ema_cross=005930,000660",
             )
         if key.strip() in result:
             raise UsageError(
-                found=f"--set {key.strip()} twice",
+                found=f"{option} {key.strip()} twice",
                 expected="each parameter once",
                 hint="remove one of the two",
             )
         result[key.strip()] = value.strip()
     return result
+
+
+def symbols_of(pairs: Iterable[str] | None) -> dict[str, list[str]]:
+    """Return the symbols of each strategy that `--symbols` names."""
+    return {
+        name: [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+        for name, text in settings(pairs, "--symbols").items()
+    }

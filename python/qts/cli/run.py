@@ -25,8 +25,14 @@ _PLAIN_LINE_NS: Final = 30 * 60 * 1_000_000_000
 
 def run(
     strategy: Annotated[
-        str, typer.Option("--strategy", metavar="NAME", help="Strategy to run, by name or as module:Class.")
-    ] = "ema_cross",
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="Strategy to run, by name or as module:Class; ema_cross without one. May be repeated.",
+        ),
+    ] = None,
+    symbols: options.Symbols = None,
     set_: options.Settings = None,
     speed: Annotated[
         str, typer.Option("--speed", metavar="1|N|max", help="Seconds of session per second, or max.")
@@ -57,11 +63,18 @@ def run(
     factor, session_day = _speed(speed, MAX_SPEED), _date(day)
     if out is not None:
         check_target(out)
+    names = strategy or ["ema_cross"]
     engine = Engine.from_config(
-        config, strategy=strategy, params=options.settings(set_), cash=cash, seed=seed, day=session_day
+        config,
+        strategy=names,
+        params=options.settings(set_),
+        cash=cash,
+        seed=seed,
+        day=session_day,
+        symbols=options.symbols_of(symbols),
     )
     if not as_json:
-        sys.stdout.write(f"session {engine.day:%Y-%m-%d}, strategy {strategy}, speed {speed}\n")
+        sys.stdout.write(f"session {engine.day:%Y-%m-%d}, strategy {','.join(names)}, speed {speed}\n")
     with _stop_on_interrupt(engine), _StatusLine(enabled=not as_json) as line:
         result = asyncio.run(engine.run(speed=factor, on_status=line.show))
     with result:

@@ -1,5 +1,6 @@
 """Configuration: strict files in, one immutable object out."""
 
+from qts.config.actions import CORPORATE_FILE
 from qts.config.classes import KeyClass, class_of
 from qts.config.describe import Shown, check, diff, schema, show
 from qts.config.difference import Change, differences
@@ -8,11 +9,13 @@ from qts.config.live_gate import LiveEvidence, LiveGate
 from qts.config.manager import ConfigManager
 from qts.config.models.cache import CacheSettings
 from qts.config.models.capital import CapitalSettings, TargetSettings
+from qts.config.models.corporate import DividendRow, SplitRow
 from qts.config.models.data import DataSettings, OutageSettings, ServerSettings
 from qts.config.models.event import EventSettings
 from qts.config.models.local import (
     HARD_MAX_DAILY_LOSS,
     HARD_MAX_EXPOSURE,
+    HARD_MAX_PER_TRADE,
     HARD_MAX_SYMBOL_EXPOSURE,
     LocalConfig,
     RiskConfig,
@@ -52,9 +55,11 @@ from qts.config.resolved import QtsConfig
 from qts.config.secrets import DB_PASSWORD, REDIS_PASSWORD, Secrets, load_secrets
 
 __all__ = [
+    "CORPORATE_FILE",
     "DB_PASSWORD",
     "HARD_MAX_DAILY_LOSS",
     "HARD_MAX_EXPOSURE",
+    "HARD_MAX_PER_TRADE",
     "HARD_MAX_SYMBOL_EXPOSURE",
     "REDIS_PASSWORD",
     "AlwaysOpenCalendar",
@@ -66,6 +71,7 @@ __all__ = [
     "ConfigReloader",
     "CostRow",
     "DataSettings",
+    "DividendRow",
     "EventSettings",
     "ExchangeCalendar",
     "Finding",
@@ -94,6 +100,7 @@ __all__ = [
     "Shown",
     "SimSession",
     "SimSettings",
+    "SplitRow",
     "StatePropertySettings",
     "Strategies",
     "StrategySettings",

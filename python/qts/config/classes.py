@@ -12,7 +12,7 @@ Tag: TypeAlias = Literal["DANGER", "STABLE", "TUNABLE"]
 Reload: TypeAlias = Literal["HOT", "SESSION", "RESTART", "TIGHTEN_NOW"]
 """When a change holds. HOT: next cycle. SESSION: next session. RESTART: next start.
 TIGHTEN_NOW: next cycle if it is stricter, else next session."""
-Stricter: TypeAlias = Literal["", "lower", "false"]
+Stricter: TypeAlias = Literal["", "lower", "false", "true"]
 
 
 class KeyClass(NamedTuple):
@@ -48,6 +48,8 @@ _RULES: Final[Mapping[str, KeyClass]] = {
     "base_equity": KeyClass("STABLE", "RESTART"),
     "loop": KeyClass("TUNABLE", "RESTART"),  # the core takes its timer at construction
     "risk": KeyClass("DANGER", "TIGHTEN_NOW", "lower"),
+    "risk.require_stop": KeyClass("DANGER", "TIGHTEN_NOW", "true"),
+    "risk.limit_by_depth": KeyClass("DANGER", "TIGHTEN_NOW", "true"),
     "broker": KeyClass("DANGER", "RESTART"),
     "market.source": KeyClass("STABLE", "RESTART"),
     "market.max_quote_age_ms": KeyClass("STABLE", "HOT"),
@@ -91,6 +93,8 @@ def is_stricter(key: str, old: object, new: object) -> bool:
     side = class_of(key).stricter
     if side == "false":
         return old is True and new is False
+    if side == "true":
+        return old is False and new is True
     if side == "lower" and isinstance(old, int | Decimal) and isinstance(new, int | Decimal):
         return new < old
     return False

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from qts.codes import nearest, text
+from qts.config.actions import broken_actions
 from qts.config.findings import Finding
 from qts.config.messages import say
 from qts.config.models.capital import CapitalSettings
@@ -41,6 +42,7 @@ def broken_names(reference: Reference, pipeline: PipelineFile) -> Iterator[Findi
         elif row_of_symbol.synth is None:
             found = say("no_synth", key=key, value=symbol, file=_INSTRUMENTS)
             yield Finding("pipeline.yaml", None, key, found, say("no_synth_expected"), say("no_synth_hint"))
+    yield from broken_actions(reference)
 
 
 def broken_targets(capital: CapitalSettings, state: OperatingStateSettings) -> Iterator[Finding]:

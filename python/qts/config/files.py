@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from qts.config.models.base import Section
 from qts.config.models.cache import CacheFile
 from qts.config.models.capital import CapitalFile
+from qts.config.models.corporate import CorporateFile
 from qts.config.models.data import DataFile
 from qts.config.models.event import EventFile
 from qts.config.models.local import LocalConfig
@@ -50,6 +51,7 @@ REFERENCE: Final = (
     FileSpec("reference/ticks.yaml", TicksFile, is_reference=True),
     FileSpec("reference/costs.yaml", CostsFile, is_reference=True),
     FileSpec("reference/instruments.yaml", InstrumentsFile, is_reference=True),
+    FileSpec("reference/corporate_actions.yaml", CorporateFile, is_reference=True),
 )
 
 FILES: Final = (*SETTINGS, *REFERENCE)

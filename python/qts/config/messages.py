@@ -115,6 +115,24 @@ say: Final = Phrasebook(
             "more than operating_state.rebalance.stop_band_pct ({band}) of state.yaml",
             "state.yaml의 operating_state.rebalance.stop_band_pct({band})보다 큰 값",
         ),
+        "action_twice": (
+            "{key} has the {field} {day} of row {first}",
+            "{key}의 {field} {day}이(가) {first}번 항목과 같습니다",
+        ),
+        "action_twice_expected": ("one row for each {field} of a symbol", "종목의 {field}마다 항목 하나"),
+        "action_twice_hint": (
+            "remove one of the two; add amounts that are paid together",
+            "둘 중 하나를 지우십시오. 함께 지급되는 금액은 합치십시오",
+        ),
+        "dividend_currency": (
+            "{currency}, the currency of {symbol}",
+            "{currency} ({symbol}의 통화)",
+        ),
+        "idle_split": (
+            "{key} makes {count} shares of {count}",
+            "{key}은(는) {count}주를 {count}주로 바꿉니다",
+        ),
+        "idle_split_expected": ("a numerator that is not the denominator", "denominator와 다른 numerator"),
         # keys of parts that are not built
         "not_built": (
             "{key} is set to {value}, but nothing reads it in this version",

@@ -138,6 +138,123 @@ class PositionRow(NamedTuple):
     """More was sold than was held: the position must be reconciled with the broker."""
 
 
+class CapitalEntryRow(NamedTuple):
+    """One line of the double-entry ledger of capital; (cause, ref_id, pool_id, bucket) is unique on an account.
+
+    The rows of capital hold moments in whole microseconds, as UTC nanoseconds; finer ones are cut off.
+    """
+
+    entry_id: int
+    """Number that the capital room gave it."""
+    ts_ns: int
+    pool_id: str
+    """SCALP, SWING, PORTFOLIO or UNALLOCATED."""
+    bucket: str
+    """AVAILABLE, INVESTED, RESERVED, HELD, and UNALLOCATED for the pool of that name."""
+    amount: int
+    """Signed."""
+    cause: str
+    """FILL, FEE, TAX, DIVIDEND, HOLD, TRANSFER, EXTERNAL or ADJUST."""
+    ref_id: str
+    """What it belongs to."""
+
+
+class CapitalTransferRow(NamedTuple):
+    """A transfer of capital as it stands. A later row of the same id or key replaces it until it is COMMITTED."""
+
+    transfer_id: str
+    transfer_key: str
+    """What may happen only once on an account, such as `S>W:2026-W05`."""
+    from_pool: Track
+    to_pool: Track
+    amount: int
+    """More than 0."""
+    kind: str
+    """PROMOTION, DEMOTION or REBALANCE."""
+    reason: str
+    status: str
+    """PENDING, COMMITTED, REJECTED or EXPIRED."""
+    requested_ns: int
+    committed_ns: int | None
+    before: tuple[tuple[str, int], ...]
+    """Totals of both pools before it."""
+    after: tuple[tuple[str, int], ...]
+    criteria: tuple[tuple[str, str], ...]
+    """What it was decided on, by name."""
+    operating_state: str
+    safety_state: str
+    operator_id: str | None
+    session_date: str | None
+    """Trading day whose limit it counts against, YYYY-MM-DD."""
+
+
+class CapitalHoldRow(NamedTuple):
+    """Money held for an order; a row of a higher version replaces it."""
+
+    hold_id: str
+    order_id: str
+    pool_id: Track
+    amount: int
+    remaining: int
+    state: str
+    """PLACED, PARTLY_USED or CLOSED."""
+    reason: str
+    ts_ns: int
+    """Of this version."""
+    version: int
+
+
+class CapitalPoolRow(NamedTuple):
+    """A pool as it stands; a row of a lower revision never replaces it."""
+
+    pool_id: Track
+    version: str
+    """Of the contract."""
+    ts_ns: int
+    total_capital: int
+    available_capital: int
+    invested_capital: int
+    reserved_capital: int
+    held_for_orders: int
+    realized_pnl: int
+    unrealized_pnl: int
+    accumulated_profit: int
+    nav_gain: int
+    """Gain of the unit price since the last promotion, in money."""
+    allocation_bps: int
+    """Share of the total of all pools, in ten-thousandths."""
+    target_bps: int
+    last_promotion_ns: int | None
+    promotion_eligible: bool
+    pool_state: str
+    """ACTIVE, PAUSED or LOCKED."""
+    pause_causes: tuple[str, ...]
+    lock_reason: str | None
+    lock_code: str | None
+    lock_ns: int | None
+    units: int
+    """Units of the pool, times 10**8."""
+    unit_price: int
+    """Net asset value of a unit, times 10**6."""
+    peak_unit_price: int
+    """Highest since the last re-base, times 10**6."""
+    is_funded: bool
+    revision: int
+
+
+CapitalRow: TypeAlias = CapitalEntryRow | CapitalTransferRow | CapitalHoldRow | CapitalPoolRow
+
+
+class DecisionRow(NamedTuple):
+    """A decision of a run, as its canonical line says it."""
+
+    decision_id: str
+    """Unique in the run."""
+    ts_ns: int
+    line: str
+    """JSON without a newline."""
+
+
 class Difference(NamedTuple):
     """Something that the ledger says and another table contradicts."""
 

@@ -13,6 +13,10 @@ class LedgerConflict(EngineFault):
     """The same fill key came with different content. The first row stands, the second is in quarantine."""
 
 
+class CapitalNotKept(EngineFault):
+    """A row of capital contradicts one that stands under its key (FS086). The first stands, the other is kept apart."""
+
+
 class LedgerMismatch(EngineFault):
     """Ledger and positions do not agree."""
 
@@ -37,6 +41,10 @@ class PoolExhausted(SourceUnavailable):
 
 class FillConflict(AdapterError):
     """FS122: a fill key that is in the ledger came with other content. The first row stands."""
+
+
+class CapitalConflict(AdapterError):
+    """FS086: a key of the capital ledger came with another row. The first one stands."""
 
 
 class NotDurable(AdapterError):

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from qts.data.contracts import (
+        CapitalEntryRow,
+        CapitalHoldRow,
+        CapitalPoolRow,
+        CapitalRow,
+        CapitalTransferRow,
         CurrencyRow,
+        DecisionRow,
         Difference,
         EquityRow,
         FillRow,
@@ -244,6 +250,26 @@ class RunStore(Protocol):
         """Take in a sample of equity."""
         ...
 
+    def record_capital(self, rows: Sequence[CapitalRow]) -> None:
+        """Take in rows of capital that belong together: all of them are kept, or none.
+
+        Raises:
+            EngineFault: FS086, they cannot be kept; nothing has happened then.
+        """
+        ...
+
+    def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
+        """Take in a decision of this session: its id, when it was made, its canonical JSON without a newline."""
+        ...
+
+    def decisions_durable(self) -> None:
+        """Return when every decision that was recorded is on the disk; at once where a run does not sync.
+
+        Raises:
+            EngineFault: FS063, they are not; nothing may be sent that relies on them.
+        """
+        ...
+
     def flush(self) -> FlushResult:
         """Write everything pending, or wait until it is written."""
         ...
@@ -262,6 +288,26 @@ class RunStore(Protocol):
 
     def iter_equity(self) -> Iterator[EquityRow]:
         """Return the equity samples of the session in order of time."""
+        ...
+
+    def iter_capital_entries(self) -> Iterator[CapitalEntryRow]:
+        """Return the lines of the capital ledger of the session's account in the order of booking."""
+        ...
+
+    def iter_capital_transfers(self) -> Iterator[CapitalTransferRow]:
+        """Return the transfers of the session's account in the order in which they were asked for."""
+        ...
+
+    def iter_capital_holds(self) -> Iterator[CapitalHoldRow]:
+        """Return the holds of the session's account by id."""
+        ...
+
+    def iter_capital_pools(self) -> Iterator[CapitalPoolRow]:
+        """Return the pools of the session's account by name."""
+        ...
+
+    def iter_decisions(self) -> Iterator[DecisionRow]:
+        """Return the decisions of the session in order of time."""
         ...
 
     def positions(self) -> list[PositionRow]:
@@ -292,12 +338,19 @@ class RunBooks(Protocol):
         equity: Sequence[EquityRow],
         *,
         ack: JournalAck | None = None,
+        funds: Sequence[CapitalRow] = (),
+        decisions: Sequence[DecisionRow] = (),
     ) -> int:
         """Write rows of a run in one transaction; return how many fills were in the ledger already.
+
+        Rows of capital and decisions that are there already change nothing: a ledger line and a decision stand, so does
+        a committed transfer; a hold and a pool are replaced by what is not older.
 
         Raises:
             FillConflict: as `DataSourceAdapter.apply_fills`.
             DataConsistencyError: as `DataSourceAdapter.apply_fills`.
+            CapitalConflict: FS086, a row of capital contradicts one that stands; it is in quarantine, and everything
+                else has been written.
         """
         ...
 
@@ -321,6 +374,37 @@ class RunBooks(Protocol):
 
     async def run_positions(self, session: SessionRow) -> list[PositionRow]:
         """Return every position of the run's account, closed ones included, by track and symbol."""
+        ...
+
+    async def run_entries(
+        self,
+        session: SessionRow,
+        *,
+        pool_id: str | None = None,
+        cause: str | None = None,
+        since_ns: int | None = None,
+        newest: int | None = None,
+    ) -> list[CapitalEntryRow]:
+        """Return lines of the capital ledger of the run's account in the order of booking.
+
+        Of `pool_id`, of `cause`, from `since_ns` on, the `newest` of them: as far as given.
+        """
+        ...
+
+    async def run_transfers(self, session: SessionRow) -> list[CapitalTransferRow]:
+        """Return the transfers of the run's account in the order in which they were asked for."""
+        ...
+
+    async def run_holds(self, session: SessionRow) -> list[CapitalHoldRow]:
+        """Return the holds of the run's account by id."""
+        ...
+
+    async def run_pools(self, session: SessionRow) -> list[CapitalPoolRow]:
+        """Return the pools of the run's account by name."""
+        ...
+
+    async def run_decisions(self, session: SessionRow) -> list[DecisionRow]:
+        """Return the decisions of a run in order of time."""
         ...
 
     async def verify(self, account_id: str | None = None) -> list[Difference]:

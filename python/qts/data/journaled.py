@@ -8,13 +8,15 @@ import shutil
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
-from qts._core import JournalDamageError, JournalWriter
 from qts.codes import EngineFault, UsageError
-from qts.data.contracts import EquityRow, FillRow, FlushResult, OrderRow, SessionRow, StoreCondition
+from qts.data.capital import check_capital, decision_row, not_kept
+from qts.data.contracts import DecisionRow, EquityRow, FillRow, FlushResult, OrderRow, SessionRow, StoreCondition
 from qts.data.exceptions import (
     AdapterError,
+    CapitalConflict,
+    CapitalNotKept,
     DataConsistencyError,
     FillConflict,
     LedgerConflict,
@@ -22,26 +24,22 @@ from qts.data.exceptions import (
     SourceUnavailable,
     StoreUnavailable,
 )
-from qts.data.journaled_errors import (
-    away,
-    damaged,
-    journal_is_behind,
-    never_taken,
-    of_another_version,
-    records_of,
-    unwritable,
-)
+from qts.data.journaled_errors import away, journal_is_behind, never_taken, of_another_version, records_of, unwritable
+from qts.data.journaled_reads import JournaledReads
+from qts.data.journaled_records import KINDS, VERSION, Ending, Funds, Waiting, open_journal, payload_of, row_of
 from qts.data.outage import OutageClock, OutageLimits
 from qts.data.records import JournalAck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    from qts._core import JournalWriter
     from qts.clock import Clock
-    from qts.data.contracts import CurrencyRow, Difference, InstrumentRow, PositionRow, SessionStatus
+    from qts.data.contracts import CapitalRow, CurrencyRow, InstrumentRow, SessionStatus
     from qts.data.interfaces import DataSourceAdapter, RunBooks
+    from qts.data.journaled_records import Row
 
     class Books(DataSourceAdapter, RunBooks, Protocol):
         """What lies behind the journal."""
@@ -53,10 +51,15 @@ _T = TypeVar("_T")
 
 _BATCH: Final = 1_000
 """Records that one transaction takes."""
-_VERSION: Final = 1
-"""Layout of the payloads."""
-_KINDS: Final = {"FILL": "fill", "ORDER_EVENT": "order", "EXECUTION_STATE": "end"}
-"""Kinds of journal records that hold rows of a run, and the name of the row in them."""
+_PAIR: Final = frozenset({"FILL", "ORDER_EVENT"})
+"""Records that the books take together."""
+_FAULTS: Final[dict[type[AdapterError], tuple[type[EngineFault], str]]] = {
+    FillConflict: (LedgerConflict, "FS122"),
+    CapitalConflict: (CapitalNotKept, "FS086"),
+    DataConsistencyError: (LedgerMismatch, "FS070"),
+}
+_TOLD: Final = tuple(_FAULTS)
+"""What is raised when everything else of a batch has been written."""
 _RETRY_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between attempts to reach a database that is away."""
 _OPEN_S: Final = 30.0
@@ -72,22 +75,7 @@ _EQUITY_KEPT: Final = 100_000
 """Samples of equity that wait in memory at most; they can be derived, and so are not in the journal."""
 
 
-class _Ending(NamedTuple):
-    status: SessionStatus
-    ended_ns: int
-    cash_end: int
-    decision_hash: str
-
-
-class _Waiting(NamedTuple):
-    """A record of the journal that the database does not have yet."""
-
-    seq: int
-    kind: str
-    row: FillRow | OrderRow | _Ending
-
-
-class JournaledStore:
+class JournaledStore(JournaledReads):
     """Durable books of one run at a time, behind the journal.
 
     A row is appended to the journal when it is recorded; a thread of its own brings it to the database, in order, as
@@ -121,7 +109,7 @@ class JournaledStore:
         self._flush_s = flush_s
         self._lock = threading.Lock()
         self._drained = threading.Condition(self._lock)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._equity: deque[EquityRow] = deque()
         self._unjournaled = 0
         self._writing = False
@@ -129,6 +117,8 @@ class JournaledStore:
         self._batch = _BATCH
         self._sending: list[EquityRow] = []
         self._equity_seq = 0
+        self._undurable = 0
+        self._is_idle = True
         self._is_journal_told = False
         self._is_full_told = False
         self._reports: deque[tuple[str, str]] = deque()
@@ -168,7 +158,7 @@ class JournaledStore:
         """
         self._name = self._name_of()
         if self._directory is not None:
-            self._journal = _open_journal(self._directory)
+            self._journal = open_journal(self._directory)
         self._wake = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qts-books", daemon=True)
@@ -239,7 +229,7 @@ class JournaledStore:
         Raises:
             StoreUnavailable: the database does not answer; the end is in the journal, the next start brings it.
         """
-        ending = _Ending(status, ended_ns, cash_end, decision_hash)
+        ending = Ending(status, ended_ns, cash_end, decision_hash)
         self._append("EXECUTION_STATE", ending)
         self._wait_drained(self._flush_s)
         self._raise_error()
@@ -250,10 +240,45 @@ class JournaledStore:
     def record_fill(self, fill: FillRow) -> None:
         """Append a fill to the journal. Raises what an earlier row has met with in the database."""
         self._append("FILL", fill)
+        self._raise_error()  # after it: whatever became of earlier rows, this one has happened
 
     def record_order(self, order: OrderRow) -> None:
         """Append the state of an order to the journal. Raises what an earlier row has met with in the database."""
         self._append("ORDER_EVENT", order)
+        self._raise_error()
+
+    def record_capital(self, rows: Sequence[CapitalRow]) -> None:
+        """Append rows of capital that belong together to the journal, as one record.
+
+        What they meet with in the database is told by the next fill or order: by then they have happened.
+
+        Raises:
+            EngineFault: FS086, they cannot be kept; nothing has happened then.
+        """
+        check_capital(rows)
+        if rows:
+            funds = Funds(tuple(rows))
+            self._append(funds.kind, funds)
+
+    def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
+        """Append a decision to the journal; `decisions_durable` waits for it."""
+        row = decision_row(decision_id, ts_ns, line)
+        self._undurable = self._append("DECISION", row)
+
+    def decisions_durable(self) -> None:
+        """Return when every decision that was recorded is on the disk: after one commit of the journal's group.
+
+        Without a journal it returns at once.
+
+        Raises:
+            EngineFault: FS063, they are not within a second.
+        """
+        if self._undurable and self._journal is not None:
+            try:
+                self._journal.wait_durable(self._undurable, _DURABLE_S)
+            except (TimeoutError, ValueError, OSError) as error:
+                raise unwritable(f"a decision does not become durable: {error}") from None
+        self._undurable = 0
 
     def record_equity(self, sample: EquityRow) -> None:
         """Take in a sample of equity; kept in memory until the database has it.
@@ -290,28 +315,6 @@ class JournaledStore:
             reports = [self._reports.popleft() for _ in range(len(self._reports))]
             return StoreCondition(self._outage.reason, tuple(reports))
 
-    # Reading
-
-    def iter_fills(self) -> Iterator[FillRow]:
-        """Return the fills of the session in the order of booking."""
-        return iter(self._read(self._database.run_fills(self._open_session())))
-
-    def iter_orders(self) -> Iterator[OrderRow]:
-        """Return the orders of the session by number."""
-        return iter(self._read(self._database.run_orders(self._open_session())))
-
-    def iter_equity(self) -> Iterator[EquityRow]:
-        """Return the equity samples of the session in order of time."""
-        return iter(self._read(self._database.run_equity(self._open_session())))
-
-    def positions(self) -> list[PositionRow]:
-        """Return every position of the session's account, closed ones included, by track and symbol."""
-        return self._read(self._database.run_positions(self._open_session()))
-
-    def verify(self) -> list[Difference]:
-        """Derive the account's positions and orders from the ledger again; return what differs."""
-        return self._read(self._database.verify(self._open_session().account_id))
-
     def report(self, code: str, text: str) -> None:
         """Take in a code for the next `condition`. From any thread."""
         self._reports.append((code, text))
@@ -335,16 +338,16 @@ class JournaledStore:
             raise RuntimeError("begin_session comes first")
         return self._session
 
-    def _append(self, kind: str, row: FillRow | OrderRow | _Ending) -> None:
+    def _append(self, kind: str, row: Row) -> int:
         if self._directory is None and len(self._waiting) >= _AHEAD:
             self.flush()
         seq = self._journaled(kind, row)
         with self._lock:
-            is_first = len(self._waiting) <= 1  # or what is there was waiting for it
-            self._waiting.append(_Waiting(seq, kind, row))
-        if is_first:
+            is_idle, self._is_idle = self._is_idle, False
+            self._waiting.append(Waiting(seq, kind, row))
+        if is_idle:
             self._running.call_soon_threadsafe(self._wake.set)
-        self._raise_error()  # after it: whatever became of earlier rows, this one has happened
+        return seq
 
     def _free_disk(self) -> float:
         """Return the free part of the journal's disk."""
@@ -353,18 +356,17 @@ class JournaledStore:
         usage = shutil.disk_usage(self._directory)
         return usage.free / usage.total
 
-    def _journaled(self, kind: str, row: FillRow | OrderRow | _Ending) -> int:
+    def _journaled(self, kind: str, row: Row) -> int:
         if self._directory is None:
             self._unjournaled += 1
             return self._unjournaled
-        record = {"run": list(self._open_session()), _KINDS[kind]: list(row)}
-        payload = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        payload = payload_of(self._open_session(), kind, row)
         if self._journal is None:
             raise RuntimeError("the session has ended")
         try:
-            return self._journal.append(kind, payload.encode(), version=_VERSION)
+            return self._journal.append(kind, payload, version=VERSION)
         except (OSError, ValueError) as error:
-            raise unwritable(str(error)) from None
+            raise (not_kept if isinstance(row, Funds) else unwritable)(str(error)) from None
 
     def _close_journal(self) -> None:
         journal, self._journal = self._journal, None
@@ -384,14 +386,6 @@ class JournaledStore:
                 "FS120", found=error.found, expected=error.expected, hint=error.hint, where=error.where
             ) from None
 
-    def _read(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        try:
-            self.flush()
-        except BaseException:
-            coroutine.close()
-            raise
-        return self._call(coroutine, _READ_S)
-
     def _wait_drained(self, timeout_s: float) -> None:
         self._is_asked = True
         self._running.call_soon_threadsafe(self._wake.set)
@@ -410,10 +404,10 @@ class JournaledStore:
             return
         kind: type[EngineFault] = StoreUnavailable
         code = "FS120"
-        if isinstance(error, FillConflict | DataConsistencyError):
+        if isinstance(error, _TOLD):
             # The rest of the batch is in the books, and what comes after it can be: it is told once.
             self._error = None
-            kind, code = (LedgerConflict, "FS122") if isinstance(error, FillConflict) else (LedgerMismatch, "FS070")
+            kind, code = next(fault for of, fault in _FAULTS.items() if isinstance(error, of))
         raise kind(code, found=error.found, expected=error.expected, hint=error.hint, where=error.where)
 
     # On the thread of the books
@@ -458,14 +452,15 @@ class JournaledStore:
                 self._equity_seq += 1
                 self._sending = [self._equity[number] for number in range(min(_SAMPLES, len(self._equity)))]
             self._writing = bool(batch or self._sending)
+            self._is_idle = not self._writing
         if not self._writing or self._session is None:
             return False
         if batch:
-            await self._until_durable(batch[-1].seq)
+            await self._until_durable(batch)
             error = None
             try:
                 await self._to_database(self._session, batch)
-            except (FillConflict, DataConsistencyError) as told:
+            except _TOLD as told:
                 error = told
             self._done(len(batch), 0, error)
         if self._sending:
@@ -477,38 +472,48 @@ class JournaledStore:
         return True
 
     def _due(self) -> int:
-        """Return how many rows to write now: an order and the fill in front of it together, so that both agree."""
+        """Return how many rows to write now: an order and the fill in front of it together, so that both agree.
+
+        Other records may lie between the two.
+        """
         waiting = self._waiting
         count = min(self._batch, len(waiting))
-        if not count or waiting[count - 1].kind != "FILL":
+        last = next((number for number in range(count - 1, -1, -1) if waiting[number].kind in _PAIR), None)
+        if last is None or waiting[last].kind != "FILL":
             return count
-        if count < len(waiting):
-            return count + 1
-        return count if self._is_asked else count - 1  # its order is about to follow
+        for number in range(count, len(waiting)):
+            if waiting[number].kind in _PAIR:
+                return number + (waiting[number].kind != "FILL")
+        return count if self._is_asked else last  # its order is about to follow
 
-    async def _until_durable(self, seq: int) -> None:
+    async def _until_durable(self, batch: list[Waiting]) -> None:
         if self._journal is None:
             return
         try:
-            await asyncio.to_thread(self._journal.wait_durable, seq, _DURABLE_S)
+            await asyncio.to_thread(self._journal.wait_durable, batch[-1].seq, _DURABLE_S)
         except (TimeoutError, ValueError, OSError) as error:
             found = f"the journal does not become durable: {error}"
             if not self._is_journal_told:
                 self._is_journal_told = True
-                self.report("FS063", found)
+                # One code for one cause: the ledger of capital has its own where nothing else is concerned.
+                self.report("FS086" if all(isinstance(one.row, Funds) for one in batch) else "FS063", found)
             raise SourceUnavailable(found=found) from None
         self._is_journal_told = False
 
-    async def _to_database(self, session: SessionRow, batch: list[_Waiting]) -> None:
+    async def _to_database(self, session: SessionRow, batch: list[Waiting]) -> None:
         fills = [one.row for one in batch if isinstance(one.row, FillRow)]
         orders = {one.row.order_id: one.row for one in batch if isinstance(one.row, OrderRow)}
-        endings = [one for one in batch if isinstance(one.row, _Ending)]
+        endings = [one for one in batch if isinstance(one.row, Ending)]
+        funds = [row for one in batch if isinstance(one.row, Funds) for row in one.row.rows]
+        decisions = [one.row for one in batch if isinstance(one.row, DecisionRow)]
         # An ending is acknowledged once it is done; until then a restart finds it in the journal again.
         ack = JournalAck(self._name, endings[0].seq - 1 if endings else batch[-1].seq)
         refused: AdapterError | None = None
         try:
-            self.duplicates += await self._database.write_run(session, fills, list(orders.values()), [], ack=ack)
-        except (FillConflict, DataConsistencyError) as error:
+            self.duplicates += await self._database.write_run(
+                session, fills, list(orders.values()), [], ack=ack, funds=funds, decisions=decisions
+            )
+        except _TOLD as error:
             refused = error  # all the rest of the batch has been written
         for one in endings:
             await self._database.end_run(session, **one.row._asdict())
@@ -536,12 +541,12 @@ class JournaledStore:
         last = 0 if self._journal is None else self._journal.durable_seq
         if acked > last:
             raise journal_is_behind(directory, acked, last)
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         session: SessionRow | None = None
         for seq, _, kind, version, payload in records_of(directory):
-            if seq <= acked or kind not in _KINDS:
+            if seq <= acked or kind not in KINDS:
                 continue
-            if version > _VERSION:
+            if version > VERSION:
                 raise of_another_version(directory, seq, version)
             record = json.loads(payload)
             if "run" not in record:
@@ -551,11 +556,11 @@ class JournaledStore:
                 self._bring(session, batch)
                 batch = []
             session = its
-            batch.append(_Waiting(seq, kind, _row(kind, record[_KINDS[kind]])))
+            batch.append(Waiting(seq, kind, row_of(kind, record[KINDS[kind]])))
         if session is not None:
             self._bring(session, batch)
 
-    def _bring(self, session: SessionRow, batch: list[_Waiting]) -> None:
+    def _bring(self, session: SessionRow, batch: list[Waiting]) -> None:
         """Bring records in their order; what a slow database cannot do in its time it gets in parts."""
         size = len(batch)
         while batch:
@@ -568,7 +573,7 @@ class JournaledStore:
             else:
                 batch = batch[size:]
 
-    def _bring_at_once(self, session: SessionRow, batch: list[_Waiting]) -> None:
+    def _bring_at_once(self, session: SessionRow, batch: list[Waiting]) -> None:
         try:
             try:
                 self._call(self._to_database(session, batch), _READ_S)
@@ -576,22 +581,7 @@ class JournaledStore:
                 self.register(*self._known())
                 self._call(self._database.begin_run(session), _READ_S)
                 self._call(self._to_database(session, batch), _READ_S)
-        except (FillConflict, DataConsistencyError) as error:
+        except _TOLD as error:
             self.report(error.code, error.found)  # it is in quarantine or marked; the rest has been written
         self.replayed += len(batch)
         self.duplicates = 0
-
-
-def _open_journal(directory: Path) -> JournalWriter:
-    try:
-        return JournalWriter(directory)
-    except JournalDamageError as error:
-        raise damaged(error) from None
-    except (OSError, ValueError) as error:
-        raise unwritable(str(error)) from None
-
-
-def _row(kind: str, values: list[Any]) -> FillRow | OrderRow | _Ending:
-    if kind == "FILL":
-        return FillRow(*values)
-    return OrderRow(*values) if kind == "ORDER_EVENT" else _Ending(*values)

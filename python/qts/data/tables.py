@@ -267,11 +267,11 @@ _ALL: Final = (
     _table(
         "decisions",
         """
-        decision_id text(64); created_at timestamp; pipeline_step text(20); action text(4); strategy_name text(50)
-        symbol text(20) null; qty qty null; risk_approved bool; portfolio_adjusted bool; reason text null
-        metadata json null
+        run_id text(64) = unknown; decision_id text(64); created_at timestamp; pipeline_step text(20); action text(4)
+        strategy_name text(50); symbol text(20) null; qty qty null; risk_approved bool; portfolio_adjusted bool
+        reason text null; metadata json null; line text null
         """,
-        "decision_id",
+        "run_id decision_id",
         append_only=True,
     ),
     # Safety and state
@@ -380,7 +380,7 @@ _ALL: Final = (
         target_allocation_pct ratio; last_promotion_time timestamp null; promotion_eligible bool = false
         pool_state text(8); pause_causes json null; lock_reason text null; lock_code text(8) null
         lock_timestamp timestamp null; units decimal(28,8) = 0; unit_price decimal(18,6) = 0
-        peak_unit_price decimal(18,6) = 0; revision int = 0
+        peak_unit_price decimal(18,6) = 0; revision int = 0; nav_gain money = 0; is_funded bool = false
         """,
         "account_id pool_id",
     ),
@@ -390,19 +390,19 @@ _ALL: Final = (
         transfer_id text(64); transfer_key text(64); from_pool text(12); to_pool text(12); amount money; kind text(12)
         reason text(40); status text(10); requested_at timestamp; committed_at timestamp null; before_pools json null
         after_pools json null; criteria json null; operating_state text(12); safety_state text(12)
-        operator_id text(64) null
+        operator_id text(64) null; account_id text(40) = main; session_date date null
         """,
-        "transfer_id",
-        "transfer_key",
+        "account_id transfer_id",
+        "account_id transfer_key",
     ),
     _table(
         "capital_ledger",
         """
         entry_id int = identity; time timestamp; account_id text(40) = main; pool_id text(12); bucket text(12)
-        amount money; cause text(10); ref_id text(160)
+        amount money; cause text(10); ref_id text(160); entry_no int null
         """,
         "entry_id",
-        "cause ref_id pool_id bucket",
+        "account_id cause ref_id pool_id bucket",
         append_only=True,
     ),
     _table(
@@ -411,7 +411,7 @@ _ALL: Final = (
         hold_id text(64); order_id text(64); account_id text(40) = main; pool_id text(12); amount money; remaining money
         state text(12); reason text(40); created_at timestamp = now; updated_at timestamp = now; version int = 0
         """,
-        "hold_id",
+        "account_id hold_id",
     ),
     # Time series
     _table(

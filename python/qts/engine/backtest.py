@@ -9,12 +9,21 @@ from qts._core import SourceError
 from qts.clock import SystemClock
 from qts.codes import DataError, UsageError
 from qts.engine.books import finish, open_books
-from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, load_config, strategies_of
+from qts.engine.build import (
+    StrategyRef,
+    calendars_of,
+    cash_units,
+    catalog_in,
+    load_config,
+    strategies_of,
+    traded_by,
+)
 from qts.engine.session import Session, data_error
 from qts.engine.storage import backtest_store
 from qts.feed import FeedFile, add_feed, inspect
 from qts.instruments import Catalog
 from qts.ops.report import BacktestResult, RunRecorder, check_target
+from qts.state.history import read_vix
 
 if TYPE_CHECKING:
     from qts.clock import Clock
@@ -34,6 +43,8 @@ def backtest(
     out: Path | str | None = None,
     on_progress: Callable[[int, int], object] | None = None,
     clock: "Clock | None" = None,
+    symbols: Mapping[str, Sequence[str]] | None = None,
+    vol_index: Path | str | None = None,
 ) -> BacktestResult:
     """Run recorded ticks or bars through the engine at full speed.
 
@@ -42,13 +53,15 @@ def backtest(
     Args:
         data: files of ticks or bars (.csv, .csv.gz, .parquet); several are merged by receive time.
         strategy: a registered name, `module:Class`, a Strategy class or instance, or several of them.
-        params: parameters for a strategy given by name or class.
+        params: parameters for a strategy given by name or class; with several strategies `name.parameter`.
         cash: starting cash in the currency of the data; default `base_equity` of the configuration.
         config: configuration directory, or a loaded configuration; default the shipped one.
         skip_bad_rows: count bad rows instead of ending at the first one.
         out: directory for the report; nothing is written without it.
         on_progress: called now and then with records handled and fills booked so far.
         clock: measures the run; the machine's clock by default.
+        symbols: what each strategy trades, by its name; a strategy that is not named trades everything.
+        vol_index: daily closes of the VIX (`DATE,OPEN,HIGH,LOW,CLOSE`); without them its level is unknown.
 
     Returns:
         The result. Its rows live in temporary files until it is closed or collected.
@@ -64,6 +77,7 @@ def backtest(
         check_target(Path(out))
     config = load_config(config)
     built = strategies_of(strategy, params)
+    vol_closes = None if vol_index is None else read_vix(Path(vol_index))
     files = _inspect([data] if isinstance(data, str | Path) else data)
     catalog = _catalog_for(config, files)
     currency = catalog.currency(catalog.by_id(0).currency)
@@ -90,7 +104,8 @@ def backtest(
             config=config,
             catalog=catalog,
             calendars=calendars,
-            strategies=[(one, range(len(catalog))) for one in built],
+            strategies=traded_by(built, catalog, symbols),
+            vol_closes=vol_closes,
             cash=cash_start,
             clock=clock,
             store=store,

@@ -31,7 +31,9 @@ def load_config(config: "Path | str | QtsConfig | None", overrides: Mapping[str,
 
 
 def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[str, Any] | None) -> list[Strategy]:
-    """Return fresh strategies for names, classes or instances; `params` go to a single named strategy or class.
+    """Return fresh strategies for names, classes or instances.
+
+    `params` go to a single named strategy or class; with several, each is named with its strategy: `ema_cross.fast`.
 
     Raises:
         UsageError: an unknown name, parameters that do not fit, parameters for something built already, or a name that
@@ -40,21 +42,15 @@ def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[st
     refs = [ref] if isinstance(ref, str | Strategy | type) else list(ref)
     if not refs:
         raise UsageError(found="no strategy", expected="at least one", hint="name one, for example ema_cross")
-    if params and (len(refs) > 1 or isinstance(refs[0], Strategy)):
-        raise UsageError(
-            found=f"parameters {', '.join(params)} without one strategy to give them to",
-            expected="parameters with a single strategy given by name or class",
-            hint="set them where the strategy is built: MyStrategy(fast=8)",
-        )
     registry = default_registry()
-    built = []
-    for one in refs:
+    built: list[Strategy] = []
+    for one, own in zip(refs, _params_of(refs, params or {}), strict=True):
         if isinstance(one, Strategy):
             built.append(one)
         elif isinstance(one, type):
-            built.append(one(**(params or {})))
+            built.append(one(**own))
         else:
-            built.append(registry.create(one, params))
+            built.append(registry.create(one, own))
     for strategy in built:
         name = strategy.strategy_id
         if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
@@ -64,6 +60,55 @@ def strategies_of(ref: "StrategyRef | Sequence[StrategyRef]", params: Mapping[st
                 hint="set `name` of its class",
             )
     return built
+
+
+def _params_of(refs: Sequence[StrategyRef], params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of each strategy."""
+    names = ["" if isinstance(one, Strategy) else one if isinstance(one, str) else one.name for one in refs]
+    own: list[dict[str, Any]] = [{} for _ in refs]
+    for key, value in params.items():
+        owner, dot, name = key.rpartition(".")
+        takers = [number for number, taker in enumerate(names) if taker and taker == owner]
+        if not dot and len(refs) == 1 and names[0]:
+            takers, name = [0], key
+        if len(takers) != 1:
+            named = [one for one in names if one]
+            raise UsageError(
+                found=f"parameter {key!r} without one strategy to give it to",
+                expected=f"NAME.PARAMETER with one of {', '.join(named)}" if named else "no parameters",
+                hint="set them where the strategy is built: MyStrategy(fast=8)",
+            )
+        own[takers[0]][name] = value
+    return own
+
+
+def traded_by(
+    strategies: Sequence[Strategy], catalog: Catalog, symbols: Mapping[str, Sequence[str]] | None
+) -> list[tuple[Strategy, Sequence[int]]]:
+    """Return each strategy with the ids of the instruments that it trades: all of them, unless `symbols` names some.
+
+    Raises:
+        UsageError: `symbols` names a strategy that is not there, or no symbol for it.
+        DataError: an unknown symbol.
+    """
+    wanted = dict(symbols or {})
+    traded: list[tuple[Strategy, Sequence[int]]] = []
+    for strategy in strategies:
+        own = wanted.pop(strategy.strategy_id, None)
+        traded.append((strategy, range(len(catalog)) if own is None else [catalog[symbol].id for symbol in own]))
+        if own is not None and not own:
+            raise UsageError(
+                found=f"no symbol for strategy {strategy.strategy_id!r}",
+                expected="at least one",
+                hint="leave it out: it then trades every symbol of the data",
+            )
+    if wanted:
+        raise UsageError(
+            found=f"symbols for {', '.join(wanted)}",
+            expected=f"one of {', '.join(one.strategy_id for one in strategies)}",
+            hint="name the strategy as in the report",
+        )
+    return traded
 
 
 def catalog_in(config: "QtsConfig", currency: str, symbols: Sequence[str] | None = None) -> Catalog:

@@ -5,7 +5,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
@@ -14,6 +14,7 @@ from qts.config import ConfigManager, home_dir, load_secrets
 from qts.data import FillRow, SessionRow
 from qts.data.exceptions import AdapterError
 from qts.data.journaled_errors import records_of
+from qts.data.journaled_records import KINDS
 from qts.engine.storage import JOURNAL, PAPER, adapter_of, backups_of, installation_id, server_settings
 from qts.ops.backup import BackupSource, ServerDump, backup_age
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from qts.data.sqlite.adapter import SQLiteAdapter
 
 _T = TypeVar("_T")
-_RUN_KINDS: Final = frozenset({"FILL", "ORDER_EVENT", "EXECUTION_STATE"})
 
 
 class Prepared(NamedTuple):
@@ -212,7 +212,7 @@ class DatabaseDesk:
             return []
         found = []
         for seq, _, kind, _, payload in records_of(directory):
-            if seq > after and kind in _RUN_KINDS:
+            if seq > after and kind in KINDS:
                 record = json.loads(payload)
                 if "run" in record:
                     found.append((seq, kind, record))

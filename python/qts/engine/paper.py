@@ -1,7 +1,7 @@
 """Paper trading: a simulated KRX session, as fast as wanted."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import date
 from functools import partial
@@ -13,7 +13,7 @@ from qts.codes import EngineFault, UsageError
 from qts.config import REDIS_PASSWORD, ConfigManager, ConfigReloader, QtsConfig, home_dir, load_secrets
 from qts.data import JournaledStore
 from qts.engine.books import break_off, finish, open_books
-from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of
+from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of, traded_by
 from qts.engine.desk import PaperControls, PaperReload
 from qts.engine.hot import HotData
 from qts.engine.safety import Reconciliation
@@ -123,26 +123,28 @@ class Engine:
         config: "Path | str | QtsConfig | None" = None,
         *,
         mode: str = "paper",
-        strategy: StrategyRef = "ema_cross",
+        strategy: "StrategyRef | Sequence[StrategyRef]" = "ema_cross",
         params: Mapping[str, Any] | None = None,
         cash: "str | int | Decimal | None" = None,
         seed: int | None = None,
         day: date | None = None,
         home: Path | None = None,
         clock: "Clock | None" = None,
+        symbols: Mapping[str, Sequence[str]] | None = None,
     ) -> Self:
         """Return an engine that is ready to run.
 
         Args:
             config: configuration directory, or a loaded configuration; default the shipped one.
             mode: `paper`; no other mode is built.
-            strategy: a registered name, `module:Class`, a Strategy class or instance.
-            params: its parameters.
+            strategy: a registered name, `module:Class`, a Strategy class or instance, or several of them.
+            params: its parameters; with several strategies `name.parameter`.
             cash: starting cash in KRW; default `sim.session.cash`.
             seed: seed of the market; default `sim.session.seed`.
             day: date of the session; default today. A closed day gives the next session.
             home: where state is kept; default `QTS_HOME`, else `~/.qts`.
             clock: paces and labels the run; the machine's clock by default.
+            symbols: what each strategy trades, by its name; a strategy that is not named trades everything.
 
         Raises:
             UsageError: a mode, strategy, parameter or place that does not exist.
@@ -171,7 +173,7 @@ class Engine:
             config=config,
             catalog=catalog,
             calendars=calendars,
-            strategies=[(one, range(len(catalog))) for one in built],
+            strategies=traded_by(built, catalog, symbols),
             cash=cash_start,
             clock=clock,
             store=store,

@@ -7,6 +7,7 @@ from qts._core import EngineError, SourceError, StepEngine
 from qts.broker import SimBroker
 from qts.codes import DataError, EngineFault
 from qts.data import FillRow, OrderRow
+from qts.engine.capital import CapitalDesk
 from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
 from qts.engine.supervisor import Supervisor
 from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
@@ -14,12 +15,15 @@ from qts.strategy.contracts import Terms
 
 if TYPE_CHECKING:
     from qts._core import FillEvent, OrderEvent
+    from qts.broker.interfaces import BrokerPort
+    from qts.capital.config import CapitalFlowConfig
     from qts.clock import Clock
     from qts.config import QtsConfig
     from qts.data import RunStore
     from qts.instruments import Calendar, Catalog, SessionPhase
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
+    from qts.state.history import DailyClose
     from qts.strategy import Strategy
 
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
@@ -47,6 +51,8 @@ class Session:
         store: where fills, orders and equity are recorded.
         recorder: what the report is made of.
         prev_close: closes of the session before the first one, by instrument id.
+        vol_closes: recorded closes of the volatility index, for a run that nobody else supervises.
+        pools: how the account is divided among the tracks; None: it is one pool.
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class Session:
         store: "RunStore",
         recorder: "RunRecorder",
         prev_close: Mapping[int, int] | None = None,
+        vol_closes: "Sequence[DailyClose] | None" = None,
+        pools: "CapitalFlowConfig | None" = None,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -75,16 +83,32 @@ class Session:
         self._currency = catalog.currency(catalog.by_id(0).currency)
         self._config = config
         self._cash = cash
+        self._vol_closes = vol_closes
         self._supervisor: Supervisor | None = None
         self.on_order: Callable[[SentOrder], object] | None = None
         """Told of every order that has changed, after the books."""
         self.terms = [_terms(catalog, number) for number in range(len(catalog))]
+        self.capital: CapitalDesk | None = None
+        """The pools of the account; None where it is not divided."""
+        broker: BrokerPort = SimBroker(self.core)
+        if pools is not None:
+            self.capital = CapitalDesk(
+                self.core,
+                pools,
+                calendar=calendars[0],
+                store=store,
+                recorder=recorder,
+                supervisor=lambda: self.supervisor,
+                value=self._value,
+                symbols=[terms.symbol for terms in self.terms],
+            )
+            broker = self.capital.broker(broker)
         self.pipeline = Pipeline(
             strategies,
             self.terms,
             market=EngineMarket(self.core, prev_close),
             account=EngineAccount(self.core),
-            broker=SimBroker(self.core),
+            broker=broker,
             rules=catalog.core,
             sessions=self._sessions,
             log=recorder,
@@ -93,6 +117,7 @@ class Session:
             config=pipeline_settings(config, self._currency),
             switches=lambda: self.supervisor.switches(),
             stance=lambda: self.supervisor.stance(),
+            capital=self.capital,
         )
         for interval_ns in self.pipeline.bar_intervals_ns():
             self.core.add_bar_series(interval_ns)
@@ -161,8 +186,14 @@ class Session:
         supervisor = self._supervisor
         if supervisor is None:
             supervisor = self._supervisor = Supervisor.in_memory(
-                self._config, scheduled_ns, equity=self._cash, in_session=self.in_session
+                self._config,
+                scheduled_ns,
+                equity=self._cash,
+                in_session=self.in_session,
+                vol_closes=self._vol_closes,
             )
+        if self.capital is not None:
+            self.capital.observe(scheduled_ns)
         if cause != "EVENT":
             supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))
         result = self.pipeline.on_cycle(cause, scheduled_ns, intents)
@@ -198,11 +229,18 @@ class Session:
         quote = self.core.quote(instrument)
         return quote.bid or quote.last
 
+    def _value(self, instrument: int, qty: int, cost: int) -> int:
+        """Return what a holding would bring now; one without a price counts at its cost."""
+        price = self.mark(instrument)
+        return self.terms[instrument].value(price, qty) if price > 0 else cost
+
     def phase(self, ts_ns: int) -> "SessionPhase":
         """Return the session phase of the first instrument's market."""
         return self._sessions.phase(0, ts_ns)
 
     def _on_p0(self, event: "FillEvent | OrderEvent") -> None:
+        if self.capital is not None:
+            self.capital.on_p0(event)
         order = self.pipeline.on_p0(event)
         if order is None:
             return

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from qts.engines.contracts import RiskLimits
+from qts.engines.contracts import RiskLimits, StrategyPolicy
 from qts.pipeline.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ def _ppm(fraction: Decimal) -> int:
     return int(fraction * _PPM)
 
 
-def pipeline_settings(config: "QtsConfig", currency: "Currency") -> PipelineConfig:
-    """Return the pipeline's settings for an account in `currency`."""
+def pipeline_settings(config: "QtsConfig", currency: "Currency", *, is_live_market: bool = False) -> PipelineConfig:
+    """Return the pipeline's settings for an account in `currency`.
+
+    The time that a strategy takes counts on a live market alone: what a machine is busy with must not change what a
+    recorded or simulated market gives.
+    """
     risk, local, strategies = config.local.risk, config.local, config.strategies
     cooldown = config.strategy.reentry_cooldown_s
     return PipelineConfig(
@@ -32,6 +36,11 @@ def pipeline_settings(config: "QtsConfig", currency: "Currency") -> PipelineConf
             max_risk_score_ppm=_ppm(risk.max_risk_score),
             max_trade_qty=risk.max_trade_qty,
             max_order_money=risk.max_order_krw * 10**currency.scale,
+            sector_limit_ppm=_ppm(risk.sector_limit_pct),
+            max_adv_ppm=_ppm(risk.max_adv_pct),
+            max_depth_ppm=_ppm(risk.max_depth_pct) if risk.limit_by_depth else None,
+            per_trade_ppm=_ppm(risk.per_trade_pct),
+            require_stop=risk.require_stop,
         ),
         max_quote_age_ms={
             "SCALP": strategies.scalp.max_quote_age_ms,
@@ -50,6 +59,12 @@ def pipeline_settings(config: "QtsConfig", currency: "Currency") -> PipelineConf
             "PORTFOLIO": cooldown.portfolio,
         },
         scalp_flat_at_close=strategies.scalp.flat_at_close,
+        sectors={symbol: row.sector for symbol, row in config.reference.instruments.items()},
+        policies={
+            name: StrategyPolicy(policy.max_order_qty, policy.stage, policy.reduce_to_qty)
+            for name, policy in config.strategy.policies.items()
+        },
+        strategy_timeout_ms=config.strategy.timeout_ms if is_live_market else None,
     )
 
 

@@ -179,7 +179,7 @@ def backtest_store(config: "QtsConfig", clock: "Clock") -> "RunStore":
         AdapterError: that database cannot be opened.
     """
     if not config.data.keep_backtests:
-        return SQLiteStore(None)
+        return SQLiteStore(None, keep_decisions=False)  # their lines are in decisions.jsonl of the report
     home = home_dir()
     store = JournaledStore(clock, None, name=lambda: "")  # what can be run again needs no journal
     store.behind(adapter_of(config, home, clock, load_secrets(home), file=BACKTESTS))

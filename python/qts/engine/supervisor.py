@@ -6,10 +6,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from qts.clock import NS_PER_S, SimClock
+from qts.clock import NS_PER_S, SimClock, from_ns
 from qts.codes import EngineFault, lookup
 from qts.engine.holds import EntryHolds
 from qts.engine.safety import follow_halt, safety_config
+from qts.engine.timing import CycleTimes
+from qts.pipeline.budgets import CycleWatch
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import NOT_APPROVED
 from qts.safety import ActionClass, Entry, NoticeLevel, SafetyState, SafetyStateManager
@@ -22,27 +24,37 @@ from qts.state import (
     TransitionResult,
 )
 from qts.state.account import AccountMetrics
+from qts.state.history import PublishedVix
+from qts.state.vol_index import VolIndex
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
     from qts._core import FillEvent
     from qts.broker.contracts import Track
+    from qts.capital.contracts import CapitalAlert, Severity
     from qts.clock import Clock
     from qts.codes import Effect
     from qts.config import QtsConfig, ReloadRecord
     from qts.data import StoreCondition
     from qts.pipeline.contracts import CycleResult
     from qts.safety import StateChange
+    from qts.state.history import DailyClose
 
 _QUIET_NS: Final = 60 * NS_PER_S
-"""Time in which a guardrail that changes nothing is recorded once."""
+"""Time in which a guardrail that changes nothing, or an anomaly, is recorded once."""
 _TRUSTED_AGE_NS: Final = 500_000_000
 """Age of a quote that an exit in LOCKDOWN may be made on (spec 01 §1.5)."""
 _POLL_NS: Final = NS_PER_S // 2
 _GUARDRAIL: Final = "GR"
+_EFFECTS: "Final[Mapping[Severity, Effect]]" = {
+    "INFO": "NOTE",
+    "WARNING": "WARN",
+    "FAIL": "FAIL",
+    "LOCKDOWN": "LOCKDOWN",
+}
 _ENGINE: Final = "engine"
 
 
@@ -89,6 +101,7 @@ class Supervisor:
         halted: whether the primary market has stopped trading; None: nobody can say.
         in_session: whether the primary market is in session at a moment.
         store: keeps the operating state; None: memory.
+        vol_closes: recorded closes of the volatility index; each is known once it was published. None: no feed.
     """
 
     def __init__(
@@ -102,8 +115,11 @@ class Supervisor:
         halted: bool | None,
         in_session: "Callable[[int], bool]",
         store: FileStateStore | None = None,
+        vol_closes: "Sequence[DailyClose] | None" = None,
     ) -> None:
-        settings = StateConfig.from_config(config)
+        self.state_config = settings = StateConfig.from_config(config)
+        feed = None if vol_closes is None else PublishedVix(vol_closes, market)
+        self._vol = VolIndex.from_settings(config.local.vol_index, feed, market)
         self.safety = safety
         self.holds = EntryHolds(safety)
         self.market = market
@@ -127,16 +143,31 @@ class Supervisor:
         self._stance = Stance()
         self._switched_at: int | None = None
         self._switches = Switches()
+        self._watch: CycleWatch | None = None
+        if machine is not market:  # in a backtest a slow machine must not change what is decided
+            anomaly = config.safety.anomaly
+            self._watch = CycleWatch(float(anomaly.cycle_time_factor), anomaly.cycle_time_samples)
+            safety.add_check(CycleTimes(self._watch))
         self._hold_off = safety.subscribe(self._on_safety)
         follow_halt(safety, config)
         self._evaluate()
 
     @classmethod
-    def in_memory(cls, config: "QtsConfig", start_ns: int, *, equity: int, in_session: "Callable[[int], bool]") -> Self:
+    def in_memory(
+        cls,
+        config: "QtsConfig",
+        start_ns: int,
+        *,
+        equity: int,
+        in_session: "Callable[[int], bool]",
+        vol_closes: "Sequence[DailyClose] | None" = None,
+    ) -> Self:
         """Return one that keeps nothing, for recorded data: both machines live by the market's clock."""
         market = SimClock(start_ns)
         safety = SafetyStateManager(market, safety_config(config))
-        return cls(config, safety, market, market, equity=equity, halted=None, in_session=in_session)
+        return cls(
+            config, safety, market, market, equity=equity, halted=None, in_session=in_session, vol_closes=vol_closes
+        )
 
     @classmethod
     def open(
@@ -264,8 +295,25 @@ class Supervisor:
                 if code.startswith(_GUARDRAIL) and (code != NOT_APPROVED or len(decision.codes) == 1):
                     is_clean = False
                     self._guardrail(code, decision.reason, blocked=decision.action == "NONE")
+        for report in result.reports:
+            is_clean = False
+            if self._is_news(report.code):
+                self.safety.record_anomaly(report.code, report.message, report.stage)
+        if self._watch is not None and self._is_late(self._watch, result):
+            is_clean = False
         if result.cycle.cause != "EVENT":
             self.safety.finish_cycle(is_clean=is_clean)
+
+    def _is_late(self, watch: CycleWatch, result: "CycleResult") -> bool:
+        """Report a cycle that took too long; whether it did."""
+        late = watch.look(result)
+        if late is None:
+            return False
+        if late.code == "FS060":
+            self.fail(late.code, late.message, "performance", cycle=result.cycle.no)
+        elif self._is_news(late.code):
+            self.safety.record_anomaly(late.code, late.message, "performance")
+        return True
 
     def fail(
         self, code: str, message: str, stage: str, *, effect: "Effect | None" = None, cycle: int | None = None
@@ -284,6 +332,13 @@ class Supervisor:
         for code, text in condition.reports:
             self.on_code(code, text, "data")
         self.holds.hold("data layer", condition.entries_held)
+
+    def on_capital(self, alert: "CapitalAlert") -> None:
+        """Take in a finding of the capital room: a fail-safe asks for what the finding is as severe as."""
+        if alert.code.startswith(_GUARDRAIL):
+            self._guardrail(alert.code, alert.message, blocked=False)
+        else:
+            self.fail(alert.code, alert.message, "capital", effect=_EFFECTS[alert.severity])
 
     def on_code(self, code: str, text: str, stage: str) -> None:
         """Take in a code that a room has raised beside a cycle."""
@@ -335,19 +390,28 @@ class Supervisor:
 
     def _guardrail(self, code: str, reason: str, *, blocked: bool) -> None:
         """Report a guardrail, unless it is one of many that change nothing: one a minute stands for them."""
-        is_news = lookup(code).counted and self.safety.state is SafetyState.NORMAL
-        now_ns, told_ns = self._machine.monotonic_ns(), self._told_ns.get(code)
-        if is_news or told_ns is None or now_ns - told_ns >= _QUIET_NS:
-            self._told_ns[code] = now_ns
+        counts = lookup(code).counted and self.safety.state is SafetyState.NORMAL
+        if self._is_news(code) or counts:
+            self._told_ns[code] = self._machine.monotonic_ns()
             self.safety.record_guardrail(code, reason, "decide", blocked=blocked)
+
+    def _is_news(self, code: str) -> bool:
+        """Whether a code was not told within the last minute; it counts as told from now on if so."""
+        now_ns, told_ns = self._machine.monotonic_ns(), self._told_ns.get(code)
+        if told_ns is not None and now_ns - told_ns < _QUIET_NS:
+            return False
+        self._told_ns[code] = now_ns
+        return True
 
     def _evaluate(self) -> None:
         if self._machine is self.market and self.safety.state is SafetyState.WARNING:
             self.poll()  # where nobody operates it, nobody else looks whether it is over
         # The last valuation is that of now: this clock moves with the market's data, and there was nothing newer.
         self._account.value(self._equity)
-        metrics = self._account.metrics(vix=None, market_circuit_breaker=self._halted)
-        quality = MetricQuality(self._account.asof, None)
+        seen = self._vol.read()
+        level, asof = (None, None) if seen is None else (seen.value, from_ns(seen.asof_ns))
+        metrics = self._account.metrics(vix=level, market_circuit_breaker=self._halted)
+        quality = MetricQuality(self._account.asof, asof)
         # The state is asked for, not handed over: one that others change just now must not be followed by its past.
         self.state.evaluate_transition(metrics, lambda: self.safety.state, quality)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from qts.broker.contracts import Side
     from qts.strategy.contracts import Terms
 
-RiskStage: TypeAlias = Literal["PASS", "REDUCE", "BLOCK"]
+RiskStage: TypeAlias = Literal["PASS", "WARN", "REDUCE", "BLOCK"]
+PolicyStage: TypeAlias = Literal["WARN", "REDUCE", "BLOCK"]
 AdjustmentReason: TypeAlias = Literal["NEW_ENTRY", "REBALANCE", "EXIT", "NONE"]
 
 RATE_ONE: Final = 100_000_000
@@ -30,14 +31,33 @@ GATES: Final = (
     "position_count",
     "trade_count",
     "symbol_weight",
+    "sector_weight",
     "gross_exposure",
+    "pool",
     "buying_power",
     "holding",
+    "liquidity",
+    "strategy_policy",
     "max_trade_qty",
     "max_order_value",
     "concentration",
+    "stop_distance",
 )
-"""The risk gates in the order in which they are evaluated; `RiskDecision.checks` has one entry for each."""
+"""The risk gates in their order; `RiskDecision.checks` has one entry for each.
+
+`max_trade_qty` and `max_order_value` are the policy of the account beside that of the strategy.
+"""
+
+
+class StrategyPolicy(NamedTuple):
+    """How large an order of one strategy may be, and what happens to a larger one."""
+
+    max_order_qty: int
+    """In whole units (shares, coins)."""
+    stage: PolicyStage = "WARN"
+    """WARN cuts it to the most and says so, REDUCE cuts it to `reduce_to_qty`, BLOCK refuses it."""
+    reduce_to_qty: int = 0
+    """In whole units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,15 @@ class RiskLimits:
     """Largest order in whole units (shares, coins)."""
     max_order_money: int | None = 1_000_000
     """Largest purchase in money units of the account."""
+    sector_limit_ppm: int = 300_000
+    max_adv_ppm: int = 10_000
+    """Largest entry as a share of the average daily volume."""
+    max_depth_ppm: int | None = None
+    """Largest entry as a share of the quantity shown at the best price; `None` = the book is not asked."""
+    per_trade_ppm: int = 5_000
+    """Most of the track's equity that an entry may lose down to its stop."""
+    require_stop: bool = False
+    """Whether an entry without a stop is refused."""
 
 
 class RiskQuestion(NamedTuple):
@@ -96,6 +125,23 @@ class RiskQuestion(NamedTuple):
     """Entry orders that the operating state leaves for the session."""
     multiplier_ppm: int = PPM
     """Factor of the operating state on the limits of entries."""
+    pool_cash: int | None = None
+    """What the track's pool may spend; None if the account is one pool."""
+    pool_closed: str = ""
+    """Code or cause of what closes the pool to entries, empty if nothing does."""
+    sector_value: int = 0
+    """Market value of the symbol's sector over all tracks, working purchases included."""
+    adv_qty: int | None = None
+    """Average daily volume, in quantity units; None if it is not known."""
+    depth_qty: int | None = None
+    """Quantity shown at the price that the order meets; None if it is not known."""
+    policy: StrategyPolicy | None = None
+    track_equity: int = 0
+    """Equity of the track's pool, of the account if there is one pool only."""
+    stop_price: int | None = None
+    """Where the strategy gives an entry up; None if it says nothing."""
+    needs_stop: bool = True
+    """Whether the wish is an entry in the sense of the operating state: rebalancing into the portfolio is none."""
 
 
 class RiskDecision(NamedTuple):
@@ -111,6 +157,8 @@ class RiskDecision(NamedTuple):
     stage: RiskStage
     checks: tuple[int, ...]
     """Quantity that each of `GATES` leaves; one that has nothing to say leaves what was asked for."""
+    silent: tuple[str, ...] = ()
+    """Gates that would have looked and had nothing to go by."""
 
 
 class PortfolioDecision(NamedTuple):

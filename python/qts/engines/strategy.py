@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from qts.broker.contracts import Track
     from qts.broker.interfaces import FillNotice, OrderEndNotice
     from qts.config import SessionPhase as Phase
+    from qts.engines.health import EngineHealth
     from qts.strategy.base import Strategy
     from qts.strategy.contracts import ExecutionView, MarketView, Tick
 
 MAX_ERRORS_IN_A_ROW: Final = 3
 STRATEGY_RAISED: Final = "SE010"
+_NS_PER_MS: Final = 1_000_000
 
 
 class StrategySlot:
@@ -68,13 +70,21 @@ class StrategyEngine:
         strategies: Iterable[tuple[Strategy, Sequence[int]]],
         faults: FaultLog,
         entry_phases: Mapping[Track, frozenset[Phase]],
+        *,
+        health: EngineHealth | None = None,
+        timeout_ms: int | None = None,
     ) -> None:
         """Take each strategy with the ids of its instruments, and the entry phases of each track.
+
+        `health` counts and times what `generate` does. With `timeout_ms` an answer that takes longer by its clock is
+        dropped and counts as a failure; without it the machine's time changes nothing.
 
         Raises:
             UsageError: two strategies have the same id, or one trades an unknown track.
         """
         self._faults = faults
+        self._health = health
+        self._timeout_ns = None if timeout_ms is None else timeout_ms * _NS_PER_MS
         enabled = [entry for entry in strategies if entry[0].is_enabled()]
         _check_identities([strategy for strategy, _ in enabled])
         enabled.sort(key=lambda entry: (TRACKS.index(entry[0].track), entry[0].strategy_id))
@@ -90,13 +100,21 @@ class StrategyEngine:
         return self._by_id.get(strategy_id)
 
     def generate(self, slot: StrategySlot, market: MarketView, execution: ExecutionView) -> Sequence[Intent]:
-        """Return the strategy's wishes; none if it is suspended or raises."""
+        """Return the strategy's wishes; none if it is suspended, raises, or takes too long where time counts."""
         if slot.suspended:
             return ()
+        health = self._health
         try:
-            intents = tuple(slot.strategy.generate_intents(market, execution))
+            if health is None:
+                intents = _answer(slot.strategy, market, execution)
+            else:
+                intents = health.run(_answer, slot.strategy, market, execution)
         except Exception as error:
             self._failed(slot, error, market.cycle_ts_ns)
+            return ()
+        if health is not None and self._timeout_ns is not None and health.last_ns > self._timeout_ns:
+            message = f"answered after {health.last_ns // _NS_PER_MS} ms, {self._timeout_ns // _NS_PER_MS} ms are given"
+            self._failed(slot, TimeoutError(message), market.cycle_ts_ns)
             return ()
         slot.error_streak = 0
         return intents
@@ -152,6 +170,11 @@ class StrategyEngine:
             slot.suspended = True
             fault.suspended = True
         return fault
+
+
+def _answer(strategy: Strategy, market: MarketView, execution: ExecutionView) -> tuple[Intent, ...]:
+    """Return what a strategy wishes, all of it worked out: it may return a generator."""
+    return tuple(strategy.generate_intents(market, execution))
 
 
 def _check_identities(strategies: Sequence[Strategy]) -> None:

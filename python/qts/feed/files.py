@@ -128,6 +128,7 @@ def add_feed(
     sessions: "Sequence[tuple[int, int, int]]",
     *,
     skip_bad_rows: bool = False,
+    bridge: tuple[int, int] | None = None,
 ) -> None:
     """Hand files to the core, which reads them as it runs and merges them by receive time.
 
@@ -136,9 +137,13 @@ def add_feed(
         files: what `inspect` returned.
         sessions: hours by date for daily bars; see `_core.StepEngine.add_bars`.
         skip_bad_rows: count bad rows instead of ending at the first one.
+        bridge: seed and trades a day: bars of a day are played as that many trades made up by chance between their
+            open, high, low and close (39 = one in ten minutes), so that what trades inside the day has a market. It
+            shows what the engine does there, not what would have been earned; see the core's `sim::bridge`.
 
     Raises:
         SourceError: a header is wrong.
+        ValueError: a bridge that cannot be.
     """
     for file in files:
         path = str(file.path)
@@ -154,7 +159,7 @@ def add_feed(
         elif file.kind == "ticks":
             engine.add_ticks(path, skip_bad_rows=skip_bad_rows)
         else:
-            engine.add_bars(path, sessions, skip_bad_rows=skip_bad_rows)
+            engine.add_bars(path, sessions, skip_bad_rows=skip_bad_rows, bridge=bridge)
 
 
 def parquet_as_csv(path: Path) -> Iterator[bytes]:

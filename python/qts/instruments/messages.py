@@ -50,6 +50,39 @@ say: Final = Phrasebook(
             "거래일. 다음 거래일은 {next_day}",
         ),
         "closed_day_hint": ("choose a trading day", "거래일을 고르십시오"),
+        # corporate actions
+        "action_closed": (
+            "{entry}: {field} {day} is no trading day of {name}",
+            "{entry}: {field} {day}은(는) {name}의 거래일이 아닙니다",
+        ),
+        "action_closed_hint": (
+            "correct the day by the company's notice; nothing was booked",
+            "회사 공시를 보고 날짜를 고치십시오. 아무것도 기장하지 않았습니다",
+        ),
+        "negative_holding": ("{track} holds {qty} of {symbol}", "{track}의 {symbol} 보유 수량이 {qty}입니다"),
+        "negative_holding_expected": ("a quantity that is not below zero", "0 이상의 수량"),
+        "negative_holding_hint": (
+            "reconcile the position with the broker; no entitlement was recorded",
+            "증권사와 보유 수량을 대사하십시오. 배당 권리는 기록하지 않았습니다",
+        ),
+        "split_lost": (
+            "{symbol}, {track}: {before} shares became {after}, rest {rest}",
+            "{symbol}, {track}: {before}주가 {after}주가 되었고 나머지는 {rest}입니다",
+        ),
+        "split_expected": (
+            "{numerator} shares for every {denominator}",
+            "{denominator}주당 {numerator}주",
+        ),
+        "split_refused": (
+            "the split of {symbol} on {day} cannot be applied: {reason}",
+            "{day} {symbol} 분할·병합을 적용할 수 없습니다: {reason}",
+        ),
+        "split_refused_expected": ("no working order of the symbol", "그 종목의 미체결 주문이 없음"),
+        "split_refused_hint": (
+            "end its orders; the close tries again, and the symbol is not to be traded before",
+            "주문을 끝내십시오. 마감이 다시 시도하며, 그 전에는 이 종목을 거래하지 마십시오",
+        ),
+        "split_hint": ("report this as a defect", "결함으로 신고하십시오"),
         "no_library_calendar": ("there is no calendar {name!r}", "달력 {name!r}이(가) 없습니다"),
         "no_library_calendar_expected": (
             "a calendar of the library exchange_calendars, such as XKRX",

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from qts.pipeline.contracts import is_entry
-from qts.strategy.contracts import PPM
+from qts.strategy.contracts import PPM, REDUCING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qts.broker.contracts import Track
     from qts.pipeline.contracts import CalcDataContract, Cycle, Proposal
-    from qts.strategy.contracts import Intent, Purpose
+    from qts.strategy.contracts import Intent, Purpose, Sizing
 
 CONFLICT: Final = "GR030"
 SELF_MATCH: Final = "GR039"
+OVERCOMMITTED: Final = "PE020"
+"""The target weights of one cycle add up to more than everything."""
 
 _PURPOSE_CLASS: Final[dict[Purpose, int]] = {"EXIT": 4, "REDUCE": 3, "REBALANCE": 2, "ADD": 1, "ENTRY": 0}
 _TRACK_PRIORITY: Final[dict[Track, int]] = {"SWING": 0, "PORTFOLIO": 1, "SCALP": 2}
@@ -81,7 +83,7 @@ class Arbiter:
             most = max(self._max_intents, exits)
             dropped.extend((proposal, "max_intents_per_cycle") for proposal in kept[most:])
             del kept[most:]
-            kept = _no_overcommitment(kept, dropped)
+            kept = _no_overcommitment(kept, dropped, by_track=calc.pool_limits is not None)
         return Arbitration(tuple(kept), tuple(dropped))
 
     def _unfit(self, proposal: Proposal, calc: CalcDataContract) -> str:
@@ -110,12 +112,24 @@ def _is_malformed(intent: Intent) -> bool:
         return True
     if not 0.0 <= intent.confidence <= 1.0 or intent.ttl_ms <= 0:  # NaN fails the comparison
         return True
-    if intent.qty is not None and (intent.qty <= 0 or intent.target_weight_ppm is not None):
+    if sum(size is not None for size in (intent.qty, intent.target_weight_ppm, intent.sizing)) > 1:
+        return True
+    if intent.qty is not None and intent.qty <= 0:
+        return True
+    if intent.sizing is not None and not _is_size(intent.sizing, intent.purpose):
         return True
     weight = intent.target_weight_ppm
     if weight is not None and not 0 <= weight <= PPM:
         return True
-    return intent.qty is None and weight is None and intent.purpose not in ("EXIT", "REDUCE")
+    is_silent = intent.qty is None and weight is None and intent.sizing is None
+    return is_silent and intent.purpose not in REDUCING
+
+
+def _is_size(sizing: Sizing, purpose: Purpose) -> bool:
+    """Whether a way of sizing fits the purpose, and its amount the way."""
+    if sizing.amount <= 0 or (sizing.mode == "RATIO") != (purpose in REDUCING):
+        return False
+    return sizing.mode == "CASH" or sizing.amount <= PPM
 
 
 def _rank(proposal: Proposal) -> tuple[bool, bool, int, int, str, int]:
@@ -160,8 +174,14 @@ def _strongest(group: list[Proposal], dropped: list[tuple[Proposal, str]]) -> Pr
     if not others:
         return first
     intents = [proposal.intent for proposal in group]
-    if first.is_exit and any(intent.qty is None and intent.target_weight_ppm is None for intent in intents):
-        return first._replace(intent=first.intent._replace(qty=None, target_weight_ppm=None))  # all of it
+    if first.is_exit and any(
+        intent.qty is None and intent.target_weight_ppm is None and intent.sizing is None for intent in intents
+    ):
+        return first._replace(intent=first.intent._replace(qty=None, target_weight_ppm=None, sizing=None))  # all of it
+    if first.intent.sizing is not None:
+        alike = [intent.sizing for intent in intents if intent.sizing is not None]
+        largest_size = max(size for size in alike if size.mode == first.intent.sizing.mode)
+        return first._replace(intent=first.intent._replace(sizing=largest_size))
     if first.intent.qty is not None:
         largest = max(intent.qty for intent in intents if intent.qty is not None)
         return first._replace(intent=first.intent._replace(qty=largest))
@@ -183,12 +203,25 @@ def _no_opposite_tracks(proposals: list[Proposal], dropped: list[tuple[Proposal,
     return kept
 
 
-def _no_overcommitment(proposals: list[Proposal], dropped: list[tuple[Proposal, str]]) -> list[Proposal]:
-    """Refuse every entry if the weights of one cycle's entries add up to more than everything."""
-    weights = sum(
-        proposal.intent.target_weight_ppm or 0 for proposal in proposals if proposal.intent.purpose == "ENTRY"
-    )
-    if weights <= PPM:
+def _no_overcommitment(
+    proposals: list[Proposal], dropped: list[tuple[Proposal, str]], *, by_track: bool
+) -> list[Proposal]:
+    """Refuse every entry of a scope if the weights of its entries in one cycle add up to more than everything.
+
+    The scope is the track if it has a pool of its own, else the account.
+    """
+    weights: dict[Track | None, int] = {}
+    for proposal in proposals:
+        if proposal.intent.purpose == "ENTRY" and proposal.intent.target_weight_ppm:
+            scope = proposal.track if by_track else None
+            weights[scope] = weights.get(scope, 0) + proposal.intent.target_weight_ppm
+    overcommitted = {scope for scope, weight in weights.items() if weight > PPM}
+    if not overcommitted:
         return proposals
-    dropped.extend((proposal, "weights_exceed_equity") for proposal in proposals if proposal.intent.purpose == "ENTRY")
-    return [proposal for proposal in proposals if proposal.intent.purpose != "ENTRY"]
+    kept = []
+    for proposal in proposals:
+        if proposal.intent.purpose == "ENTRY" and (proposal.track if by_track else None) in overcommitted:
+            dropped.append((proposal, OVERCOMMITTED))
+        else:
+            kept.append(proposal)
+    return kept

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from qts.pipeline.daily import DailyBook
+from qts.pipeline.ports import DAY_NS
 from qts.strategy.contracts import Bar, Bars
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class BarBook:
         self._views: dict[tuple[int, int], Bars] = {}
         self._subscribers: dict[tuple[int, int], list[StrategySlot]] = {}
         self._due: dict[tuple[int, int], StrategySlot] = {}
+        self.daily = DailyBook()
+        """What the daily bars say; those of every instrument are looked at."""
         for slot in slots:
             if slot.bar_interval_ns is None:
                 continue
@@ -38,6 +42,8 @@ class BarBook:
         """Take in closed bars and mark who has to look at them."""
         for row in rows:
             key = (row[0], row[1])
+            if row[1] == DAY_NS:
+                self.daily.add(row[0], row[6], row[7])
             bars = self._bars.get(key)
             if bars is None:
                 continue

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from qts.broker.contracts import Track
     from qts.config import SessionPhase as Phase
+    from qts.engines.contracts import StrategyPolicy
 
 
 def _quote_ages() -> Mapping[Track, int]:
@@ -56,3 +57,9 @@ class PipelineConfig:
     """Cycles in error after which the run ends with FS031."""
     market_order_strategies: frozenset[str] = frozenset()
     """Strategies that may send MARKET orders."""
+    sectors: Mapping[str, str] = field(default_factory=dict)
+    """Sector by symbol; a symbol without one is a sector of its own."""
+    policies: Mapping[str, StrategyPolicy] = field(default_factory=dict)
+    """How large an order may be, by strategy id."""
+    strategy_timeout_ms: int | None = None
+    """Time after which a strategy's answer counts as failed; None where the machine's time must not matter."""

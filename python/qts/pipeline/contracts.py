@@ -8,7 +8,8 @@ immutable. What a type cannot say is asserted where the bundle is built (`checke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from qts.strategy.contracts import OPENING, PPM
 
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qts.broker.contracts import OrderRequest, OrderResponse, OrderType, Side, TimeInForce, Track
+    from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract, PoolLimit
     from qts.config import SessionPhase as Phase
     from qts.engines.contracts import PortfolioDecision, RiskDecision
     from qts.engines.strategy import StrategySlot
+    from qts.pipeline.budgets import Breach
+    from qts.pipeline.daily import DayStats
     from qts.strategy.contracts import Bars, ExecutionView, Intent, Purpose, Quote, Terms
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 """Version of these contracts: removed or changed meaning = major, added = minor, text = patch."""
 
 Cause: TypeAlias = Literal["INTERVAL", "EVENT", "REPLAY", "MANUAL"]
 Status: TypeAlias = Literal["executed", "rejected", "skipped", "held", "error"]
 Action: TypeAlias = Literal["BUY", "SELL", "NONE"]
 Stage: TypeAlias = Literal["extract", "transform", "evaluate", "decide", "act"]
+
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 STAGES: Final[tuple[Stage, ...]] = ("extract", "transform", "evaluate", "decide", "act")
 
@@ -150,6 +156,14 @@ class RawDataContract(NamedTuple):
     stance: Stance
     entries_today: int
     """Entry orders that were accepted in this session so far."""
+    capital_pools: Mapping[Track, CapitalPoolContract] | None = None
+    """The pools of the tracks; None if the account is one pool, or if they could not be read."""
+    capital_fault: str = ""
+    """Code of why the pools could not be read, empty if they could or if there are none."""
+    daily: Mapping[int, DayStats] = _NONE
+    """What closed daily bars say of every wished instrument."""
+    pending_values: Mapping[int, int] = _NONE
+    """What working purchases may still cost without commission, by instrument; only in a cycle with wishes."""
 
 
 class CalcDataContract(NamedTuple):
@@ -164,6 +178,20 @@ class CalcDataContract(NamedTuple):
     drawdown_ppm: int
     symbol_values: Mapping[int, int]
     """Market value by instrument over all tracks."""
+    capital_decision: CapitalEngineOutput | None = None
+    """Answer of the capital engine; None if the account is one pool, or if it gave none."""
+    pool_limits: Mapping[Track, PoolLimit] | None = None
+    """What each track may spend now; None if the account is one pool."""
+    track_equity: Mapping[Track, int] | None = None
+    """Net asset value of each track's pool; None if the account is one pool, or if the pools could not be read."""
+    reports: tuple[StageError, ...] = ()
+    """Findings that do not end the cycle."""
+    sector_values: Mapping[str, int] = _NONE
+    """Market value by sector over all tracks, working purchases included."""
+
+    def equity_of(self, track: Track) -> int:
+        """Return the equity that weights of a track are shares of: that of its pool, else of the account."""
+        return self.equity if self.track_equity is None else self.track_equity[track]
 
 
 class Proposal(NamedTuple):
@@ -275,6 +303,10 @@ class CycleResult(NamedTuple):
     errors: tuple[StageError, ...]
     timings_ns: tuple[int, ...]
     """Duration of each stage that ran, in the order of `STAGES`."""
+    breaches: tuple[Breach, ...] = ()
+    """Budgets that were not kept, in wall time: never a reason to decide anything in a backtest."""
+    reports: tuple[StageError, ...] = ()
+    """Findings that did not end the cycle."""
 
 
 class ContractError(Exception):

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qts.broker.contracts import TRACKS
+from qts.codes import EngineFault
+from qts.engines.faults import one_line
 from qts.engines.strategy import STRATEGY_RAISED
 from qts.pipeline.contracts import PositionRow, RawDataContract, Wish
 from qts.pipeline.exceptions import StageFailure
 from qts.strategy.contracts import Intent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from qts.broker.contracts import Track
+    from qts.capital.contracts import CapitalPoolContract
     from qts.engines.faults import FaultLog
     from qts.engines.performance import PerformanceTracker
     from qts.engines.strategy import StrategyEngine, StrategySlot
     from qts.pipeline.bars import BarBook
     from qts.pipeline.contracts import Cycle, Stance, Switches
-    from qts.pipeline.interfaces import AccountPort, MarketPort, SessionPort
+    from qts.pipeline.interfaces import AccountPort, CapitalPort, MarketPort, SessionPort
     from qts.pipeline.orders import OrderBook
     from qts.pipeline.protective import ProtectiveExits
     from qts.strategy.contracts import Quote, Terms
+
+POOLS_UNREAD: Final = "KE001"
+"""The pools could not be read."""
 
 
 class Extract:
@@ -43,6 +49,7 @@ class Extract:
         switches: Callable[[], Switches],
         stance: Callable[[], Stance],
         faults: FaultLog,
+        capital: CapitalPort | None = None,
     ) -> None:
         self._market = market
         self._account = account
@@ -58,6 +65,7 @@ class Extract:
         self._switches = switches
         self._stance = stance
         self._faults = faults
+        self._capital = capital
 
     def run(
         self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], *, only_protects: bool = False
@@ -93,6 +101,7 @@ class Extract:
             for track in self._tracks if wish.track in self._tracks else TRACKS:
                 working[instrument, track] = self._account.working(instrument, track)
         performance = self._performance
+        pools, fault = (None, "") if self._capital is None else self._look(self._capital, cycle.ts_ns)
         return RawDataContract(
             cycle,
             tuple(wishes),
@@ -107,7 +116,35 @@ class Extract:
             self._switches(),
             self._stance(),
             self._orders.entries_on(cycle.session_date),
+            pools,
+            fault,
+            {wish.terms.instrument: self._bars.daily.stats(wish.terms.instrument) for wish in wishes},
+            self._pending() if wishes else {},
         )
+
+    def _pending(self) -> dict[int, int]:
+        """Return what working purchases may still cost at their limits, by instrument."""
+        values: dict[int, int] = {}
+        for order in self._orders:
+            request = order.request
+            if request.side == "BUY":
+                value = self._terms[request.instrument].value(request.limit_price, request.qty - order.filled_qty)
+                values[request.instrument] = values.get(request.instrument, 0) + value
+        return values
+
+    def _look(self, capital: CapitalPort, ts_ns: int) -> tuple[Mapping[Track, CapitalPoolContract] | None, str]:
+        """Return the pools and an empty code, or None and why there are none.
+
+        Raises:
+            StageFailure: the capital room says itself that the run cannot go on.
+        """
+        try:
+            return capital.look(ts_ns), ""
+        except EngineFault as fault:
+            raise StageFailure(fault.code, "extract", fault.found, critical=True) from fault
+        except Exception as error:
+            self._faults.record(POOLS_UNREAD, "extract", one_line(error), ts_ns)
+            return None, POOLS_UNREAD
 
     def _tick_wish(self, cycle: Cycle, slot: StrategySlot, intent: object) -> Wish | None:
         if not isinstance(intent, Intent):

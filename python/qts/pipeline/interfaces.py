@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from qts.broker.contracts import Side, Track
+    from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract
     from qts.config import SessionPhase as Phase
+    from qts.pipeline.contracts import RawDataContract
     from qts.strategy.contracts import Quote
 
 
@@ -55,6 +57,27 @@ class AccountPort(Protocol):
 
     def working(self, instrument: int, track: Track) -> tuple[int, int]:
         """Return the unfilled quantities of a track's working buys and sells."""
+        ...
+
+
+class CapitalPort(Protocol):
+    """The pools of the account. An exception of either call closes the cycle to entries, and to nothing else.
+
+    An `EngineFault` ends the cycle with its code.
+    """
+
+    def look(self, ts_ns: int) -> Mapping[Track, CapitalPoolContract] | None:
+        """Return the pools of all tracks as they are now; None if the account is one pool."""
+        ...
+
+    def decide(self, raw: RawDataContract, equity: int, track_values: Mapping[Track, int]) -> CapitalEngineOutput:
+        """Return what the capital engine makes of the pools in `raw`.
+
+        Args:
+            raw: inputs of the cycle; its `capital_pools` are what `look` returned.
+            equity: of the account, in money units.
+            track_values: market value of each track's positions, in money units.
+        """
         ...
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from qts.codes import EngineFault
+from qts.engines.faults import one_line
+from qts.pipeline.exceptions import StageFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from qts.pipeline.contracts import Cycle, OrderDecision
     from qts.pipeline.interfaces import DecisionLog
@@ -66,21 +70,64 @@ def decision_line(cycle: Cycle, decision: OrderDecision, equity: int) -> str:
     )
 
 
-class DecisionJournal:
-    """Writes decision lines and keeps their hash. Lines are written before anything is sent."""
+@runtime_checkable
+class DecisionStore(Protocol):
+    """Where decisions are kept so that they outlive the process; the books of a run are one."""
 
-    def __init__(self, log: DecisionLog) -> None:
+    def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
+        """Append a decision line."""
+        ...
+
+    def decisions_durable(self) -> None:
+        """Return when everything recorded is on disk; at once where nothing has to outlive the process."""
+        ...
+
+
+class DecisionJournal:
+    """Writes decision lines and keeps their hash. Lines are written before anything is sent.
+
+    Args:
+        log: takes every line, for the report.
+        store: keeps them; None: `log` itself if it can, else nobody.
+    """
+
+    def __init__(self, log: DecisionLog, store: DecisionStore | None = None) -> None:
         self._log = log
+        self._store = log if store is None and isinstance(log, DecisionStore) else store
         self._hash = hashlib.sha256()
         self.lines = 0
 
     def write(self, cycle: Cycle, decisions: Iterable[OrderDecision], equity: int) -> None:
-        """Append one line per decision."""
+        """Append one line per decision.
+
+        Raises:
+            StageFailure: FS063, or the code of the store, if it does not take one; nothing may be sent then.
+        """
         for decision in decisions:
             line = decision_line(cycle, decision, equity)
             self._log.append(line)
-            self._hash.update(f"{line}\n".encode())
+            text = line.encode()
+            if self._store is not None:
+                self._kept(self._store.record_decision, decision.decision_id, cycle.ts_ns, text)
+            self._hash.update(text + b"\n")
             self.lines += 1
+
+    def barrier(self, decisions: Iterable[OrderDecision]) -> None:
+        """Return when what was written is durable. Waits only if one of `decisions` is to be sent.
+
+        Raises:
+            StageFailure: FS063, or the code of the store, if it does not become durable.
+        """
+        if self._store is not None and any(decision.action != "NONE" for decision in decisions):
+            self._kept(self._store.decisions_durable)
+
+    def _kept(self, call: Callable[..., None], *args: object) -> None:
+        try:
+            call(*args)
+        except EngineFault as fault:
+            raise StageFailure(fault.code, "decide", fault.found) from fault
+        except Exception as error:
+            raise StageFailure("FS063", "decide", f"decisions are not durable: {one_line(error)}") from error
 
     @property
     def decision_hash(self) -> str:

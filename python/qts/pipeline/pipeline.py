@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from qts.codes import EngineFault
 from qts.engines.faults import Fault, FaultLog
+from qts.engines.health import HealthBoard
 from qts.engines.performance import PerformanceTracker
 from qts.engines.portfolio import PortfolioEngine
 from qts.engines.risk import RiskEngine
@@ -13,12 +14,14 @@ from qts.engines.strategy import StrategyEngine
 from qts.pipeline.act import Act
 from qts.pipeline.arbitration import Arbiter, FlipGuard
 from qts.pipeline.bars import BarBook
+from qts.pipeline.budgets import BudgetCounts
 from qts.pipeline.config import PipelineConfig
 from qts.pipeline.contracts import Stance, Switches
 from qts.pipeline.decide import Decide
 from qts.pipeline.evaluate import Evaluate
 from qts.pipeline.extract import Extract
 from qts.pipeline.journal import DecisionJournal
+from qts.pipeline.loop import BACKING_OFF, ErrorBackoff, LoopLog, LoopSettings, PipelineState, pipeline_state
 from qts.pipeline.orders import OrderBook
 from qts.pipeline.ports import DAY_NS
 from qts.pipeline.protective import ProtectiveExits
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
     from qts.pipeline.interfaces import (
         AccountPort,
+        CapitalPort,
         DecisionLog,
         MarketPort,
         MonotonicClock,
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
         SessionPort,
         StageMetrics,
     )
+    from qts.pipeline.journal import DecisionStore
     from qts.strategy.base import Strategy
     from qts.strategy.contracts import Intent, Terms, Tick
 
@@ -82,6 +87,9 @@ class Pipeline:
         config: PipelineConfig | None = None,
         switches: Callable[[], Switches] = _all_on,
         stance: Callable[[], Stance] = _balanced,
+        capital: CapitalPort | None = None,
+        decisions: DecisionStore | None = None,
+        loop: LoopSettings | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -99,34 +107,56 @@ class Pipeline:
             config: settings; the shipped ones by default.
             switches: what the operator has switched off, asked once per cycle.
             stance: what operating state and safety state let orders do, asked once per cycle and before each order.
+            capital: the pools of the account; None: the account is one pool.
+            decisions: keeps decisions durable before Act; without it they are in `log` alone.
+            loop: settings of the loop; the shipped ones by default, with the retries of `config`.
 
         Raises:
             UsageError: two strategies share an id, or one names an unknown track.
         """
         config = config or PipelineConfig()
         self._faults = FaultLog()
-        self._max_errors = config.max_consecutive_errors
-        self._errors_in_a_row = 0
+        self._switches = switches
+        self._backoff = ErrorBackoff(loop or LoopSettings(error_backoff_max_retries=config.max_consecutive_errors))
+        self.loop = LoopLog()
+        """The last turns of the loop."""
+        self.budgets = BudgetCounts()
+        """Budgets of stages and cycles that were not kept."""
         self._sessions = sessions
         self.performance = PerformanceTracker(account.cash())
         """Start of the session, highest equity and deepest drawdown so far."""
-        self.strategies = StrategyEngine(strategies, self._faults, config.entry_phases)
+        self.health = HealthBoard(clock.monotonic_ns)
+        """What each engine does, how often it fails and how long it takes."""
+        self.strategies = StrategyEngine(
+            strategies,
+            self._faults,
+            config.entry_phases,
+            health=self.health["Strategy"],
+            timeout_ms=config.strategy_timeout_ms,
+        )
         self._orders = OrderBook()
         self._flips = FlipGuard(config.reentry_cooldown)
-        self._journal = DecisionJournal(log)
+        self._journal = DecisionJournal(log, decisions)
+        bars = BarBook(self.strategies.slots, config.max_bars)
+
+        def forget() -> None:
+            bars.add(market.take_closed_bars())
+            bars.forget_due()
+
         extract = Extract(
             market,
             account,
             sessions,
             terms,
             self.strategies,
-            bars=BarBook(self.strategies.slots, config.max_bars),
+            bars=bars,
             orders=self._orders,
             protective=ProtectiveExits(self._orders, sessions, scalp_flat_at_close=config.scalp_flat_at_close),
             performance=self.performance,
             switches=switches,
             stance=stance,
             faults=self._faults,
+            capital=capital,
         )
         self._risk = RiskEngine(config.limits)
         self._decide = Decide(config, rules)
@@ -139,10 +169,11 @@ class Pipeline:
             orders=self._orders,
             config=config,
             faults=self._faults,
+            health=self.health,
         )
         self._runner = CycleRunner(
             extract,
-            Transform(terms),
+            Transform(terms, capital, self._faults, config.sectors, self.health["Capital"]),
             evaluate,
             self._decide,
             Act(broker, self._orders, self._flips, sessions, stance),
@@ -153,6 +184,7 @@ class Pipeline:
             metrics=metrics,
             switches=switches,
             faults=self._faults,
+            forget=forget,
         )
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -179,11 +211,16 @@ class Pipeline:
             EngineFault: a critical fault, or more cycles in a row ended in error than are allowed.
         """
         slots = self.strategies.tick_slots
-        result = self._runner.run(cause, ts_ns, [(slots[number], intent) for number, intent in intents])
-        if result.errors:
-            self._on_errors(result)
-        else:
-            self._errors_in_a_row = 0
+        working = len(self._orders)
+        waits_for = BACKING_OFF if self._backoff.is_waiting(ts_ns) else ""
+        result = self._runner.run(
+            cause, ts_ns, [(slots[number], intent) for number, intent in intents], waits_for=waits_for
+        )
+        self.loop.take(result, working_before=working, working_after=len(self._orders))
+        if result.status != "skipped" or result.timings_ns:  # a cycle that did not run says nothing
+            self.budgets.take(result)
+            self._judge(result)
+            self._judge_engines()
         return result
 
     def on_p0(self, event: FillNotice | OrderEndNotice) -> SentOrder | None:
@@ -207,23 +244,45 @@ class Pipeline:
             self.strategies.on_reject(order.strategy_id, end)
         return order
 
-    def _on_errors(self, result: CycleResult) -> None:
-        self._errors_in_a_row += 1
-        last = result.errors[-1]
-        if last.critical:
+    def _judge(self, result: CycleResult) -> None:
+        """End the run if the cycle was one error too many, or a grave one."""
+        errors = result.errors
+        if errors and errors[-1].critical:
             raise EngineFault(
-                last.code,
-                found=last.message,
+                errors[-1].code,
+                found=errors[-1].message,
                 expected="an account that can be traded",
                 hint="the run ends here; the report holds everything up to this cycle",
             )
-        if self._errors_in_a_row > self._max_errors:
+        if self._backoff.take(result.cycle.ts_ns, is_error=bool(errors)):
+            last, count = errors[-1], self._backoff.errors_in_a_row
             raise EngineFault(
                 "FS031",
-                found=f"{self._errors_in_a_row} cycles in a row ended in error; {last.code}: {last.message}",
-                expected=f"at most {self._max_errors}",
+                found=f"{count} cycles in a row ended in error; {last.code}: {last.message}",
+                expected=f"at most {count - 1}",
                 hint="look at the faults of the report",
             )
+
+    def _judge_engines(self) -> None:
+        """End the run if an engine has been in fault for too long."""
+        for engine in self.health.end_cycle():
+            view = self.health[engine].view()
+            raise EngineFault(
+                "FS031",
+                found=f"the {engine} engine failed in {view.errors} of {view.operations} calls; {view.last_error}",
+                expected="an engine that works",
+                hint="look at the faults of the report",
+            )
+
+    def state(self, safety: str, *, ts_ns: int, is_armed: bool = True) -> PipelineState:
+        """Return the state of the pipeline as people see it, at engine time `ts_ns`; see `loop.pipeline_state`."""
+        is_waiting = self._backoff.is_waiting(ts_ns)
+        return pipeline_state(self._switches(), safety=safety, is_waiting=is_waiting, is_armed=is_armed)
+
+    @property
+    def overlaps(self) -> int:
+        """Cycles that were skipped because another was running."""
+        return self._runner.overlaps
 
     @property
     def decision_hash(self) -> str:

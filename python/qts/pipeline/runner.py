@@ -6,8 +6,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from qts.engines.faults import FaultLog, one_line
+from qts.pipeline.budgets import breaches_of
 from qts.pipeline.contracts import STAGES, Cycle, CycleResult, StageError
 from qts.pipeline.exceptions import StageFailure
+from qts.pipeline.loop import parked_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +39,12 @@ class CycleRunner:
     """Runs Extract, Transform, Evaluate, Decide and Act on one set of inputs.
 
     No stage can be skipped or swapped; a stage without output ends the cycle with a reason. No exception
-    leaves `run`: it becomes a typed error in the result.
+    leaves `run`: it becomes a typed error in the result. Cycles never overlap: one that is asked for while another
+    runs is skipped.
+
+    Args:
+        forget: lets go of signals that nobody may act on any more; called when a cycle is skipped because strategies
+            are parked, so that none of them is acted on when they are not any more.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class CycleRunner:
         metrics: StageMetrics,
         switches: Callable[[], Switches],
         faults: FaultLog,
+        forget: Callable[[], None],
     ) -> None:
         self._extract = extract
         self._transform = transform
@@ -68,18 +76,38 @@ class CycleRunner:
         self._record = metrics.record_metric
         self._switches = switches
         self._faults = faults
+        self._forget = forget
         self._cycle_no = 0
+        self._is_running = False
+        self.overlaps = 0
+        """Cycles that were asked for while another was running."""
 
-    def run(self, cause: Cause, ts_ns: int, intents: Sequence[tuple[StrategySlot, object]] = ()) -> CycleResult:
-        """Run one cycle at engine time `ts_ns` with the intents of tick handlers, and return its record."""
+    def run(
+        self, cause: Cause, ts_ns: int, intents: Sequence[tuple[StrategySlot, object]] = (), *, waits_for: str = ""
+    ) -> CycleResult:
+        """Run one cycle at engine time `ts_ns` with the intents of tick handlers, and return its record.
+
+        `waits_for` says why strategies have to wait, empty if they do not; what protects a position does not wait.
+        """
         self._cycle_no += 1
         cycle = Cycle(self._cycle_no, cause, ts_ns, self._sessions.session_date(ts_ns))
-        switches = self._switches()
-        stopped_by = _stopped_by(switches)
+        if self._is_running:
+            self.overlaps += 1
+            return _skipped(cycle, "overlap")
+        self._is_running = True
+        try:
+            return self._run(cycle, intents, waits_for)
+        finally:
+            self._is_running = False
+
+    def _run(self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], waits_for: str) -> CycleResult:
+        stopped_by = parked_by(self._switches())
         if stopped_by:
             self._act.withdraw()
-            if cause == "EVENT":
-                return CycleResult(cycle, "skipped", stopped_by, 0, 0, 0, (), (), ())
+        stopped_by = stopped_by or waits_for
+        if stopped_by and cycle.cause == "EVENT":
+            self._forget()
+            return _skipped(cycle, stopped_by)
         self._performance.begin_session(cycle.session_date)
         marks = [self._now()]
         try:
@@ -89,8 +117,9 @@ class CycleRunner:
         except Exception as unexpected:
             stage = STAGES[min(len(marks), len(STAGES)) - 1]
             error = StageError(_UNEXPECTED[stage], stage, one_line(unexpected), critical=False)
-        self._faults.record(error.code, error.stage, error.message, ts_ns)
-        return CycleResult(cycle, "error", error.code, 0, 0, 0, (), (error,), self._timings(marks))
+        self._faults.record(error.code, error.stage, error.message, cycle.ts_ns)
+        timings = self._timings(marks)
+        return CycleResult(cycle, "error", error.code, 0, 0, 0, (), (error,), timings, breaches_of(timings))
 
     def _stages(
         self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], marks: list[int], stopped_by: str
@@ -108,8 +137,10 @@ class CycleRunner:
         results = self._evaluate.run(calc) if raw.wishes else ()
         marks.append(now())
         decisions = self._decide.run(raw, results) if results else ()
-        # Durable before Act: what was decided is on record even if the send fails half way.
-        self._journal.write(cycle, decisions, calc.equity)
+        # Durable before Act: what was decided is on record even if the process ends half way.
+        if decisions:
+            self._journal.write(cycle, decisions, calc.equity)
+            self._journal.barrier(decisions)
         marks.append(now())
         report = self._act.run(cycle, decisions, raw.switches, raw.stance)
         marks.append(now())
@@ -147,16 +178,13 @@ class CycleRunner:
             decisions,
             report.errors,
             timings_ns,
+            breaches_of(timings_ns),
+            calc.reports,
         )
 
 
-def _stopped_by(switches: Switches) -> str:
-    """Return why no strategy is asked, empty if they are."""
-    if switches.kill_switch:
-        return "kill_switch"
-    if switches.distrusted:
-        return "safety"
-    return "pipeline_paused" if switches.pipeline_paused else ""
+def _skipped(cycle: Cycle, reason: str) -> CycleResult:
+    return CycleResult(cycle, "skipped", reason, 0, 0, 0, (), (), ())
 
 
 def _status(decisions: tuple[OrderDecision, ...], report: ActReport, *, has_wishes: bool) -> tuple[Status, str]:

@@ -66,8 +66,15 @@ class AccountMetrics:
         """Take a valuation."""
         old = self._record
         nav = old.nav * equity / old.equity if old.equity > 0 else old.nav
-        self._record = replace(
-            old, nav=max(nav, 0.0), high_water=max(old.high_water, nav), equity=equity, asof=self._now()
+        self._record = AccountRecord(
+            nav=max(nav, 0.0),
+            high_water=max(old.high_water, nav),
+            session_open=old.session_open,
+            equity=equity,
+            asof=self._now(),
+            scalp_losses=old.scalp_losses,
+            closes=(),  # kept beside the record
+            trades=(),
         )
 
     def flow(self, amount: int) -> None:

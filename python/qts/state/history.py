@@ -87,8 +87,7 @@ def read_history(vix: Path, index: Path) -> History:
         DataError: a file is missing or cannot be read, its header is another one, a row is bad, or no day of the index
             lies within the VIX.
     """
-    closes = tuple(_closes(vix, VIX_HEADER, most=VIX_MAX))
-    history = History(tuple(_closes(index, INDEX_HEADER)), closes)
+    history = History(tuple(_closes(index, INDEX_HEADER)), read_vix(vix))
     if not history.shared():
         raise DataError(
             found=say("history_apart", first=history.vix[0].day, last=history.vix[-1].day),
@@ -97,6 +96,11 @@ def read_history(vix: Path, index: Path) -> History:
             where=str(vix),
         )
     return history
+
+
+def read_vix(path: Path) -> tuple[DailyClose, ...]:
+    """Return the closes of a VIX file; see `read_history`, which raises the same."""
+    return tuple(_closes(path, VIX_HEADER, most=VIX_MAX))
 
 
 def _closes(path: Path, header: tuple[str, ...], most: float | None = None) -> Iterator[DailyClose]:

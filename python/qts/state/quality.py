@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts.clock import NS_PER_DAY, NS_PER_S, to_ns
-from qts.state.contracts import MetricFlag, TransitionMetrics
+from qts.state.contracts import MetricFlag, MetricQuality, TransitionMetrics
 
 if TYPE_CHECKING:
     from qts.state.config import StateConfig
-    from qts.state.contracts import MetricQuality
 
 ACCOUNT_MAX_AGE_S: Final = 60
 """Age of the account's valuation above which nothing gets riskier in a session."""
@@ -22,6 +21,8 @@ _FIELDS: Final = tuple(field.name for field in fields(TransitionMetrics))
 _ACCOUNT: Final = frozenset(_FIELDS) - {"vix", "market_circuit_breaker", "target_cagr"}
 _COUNTS: Final = frozenset({"consecutive_scalp_losses", "consecutive_profitable_days"})
 _FRACTIONS: Final = frozenset({"drawdown_pct", "daily_loss_pct", "win_rate_30d"})
+_CERTAIN: Final = frozenset({MetricFlag.VALID})
+_USABLE: Final = frozenset({MetricFlag.VALID, MetricFlag.STALE})
 MAY_BE_UNKNOWN: Final = frozenset({"cagr", "target_cagr", "capital_growth_pct", "win_rate_30d"})
 """Unknown for good reasons: too little history, or no target. No warning is due."""
 
@@ -71,9 +72,9 @@ def judge(
         flags[name] = flag
     return Judged(
         flags,
-        certain=_keeping(metrics, flags, {MetricFlag.VALID}),
-        usable=_keeping(metrics, flags, {MetricFlag.VALID, MetricFlag.STALE}),
-        quality=replace(quality, flags=dict(flags)),
+        certain=_keeping(metrics, flags, _CERTAIN),
+        usable=_keeping(metrics, flags, _USABLE),
+        quality=MetricQuality(quality.asof, quality.vix_asof, dict(flags)),
         account_age_s=account_age_ns / NS_PER_S,
         is_in_session=is_in_session,
     )
@@ -114,5 +115,9 @@ def _of_vix_age(age_ns: int | None, flag: MetricFlag, max_age_ns: int, *, is_in_
     return MetricFlag.STALE if is_in_session and age_ns > max_age_ns else flag
 
 
-def _keeping(metrics: TransitionMetrics, flags: dict[str, MetricFlag], kept: set[MetricFlag]) -> TransitionMetrics:
-    return replace(metrics, **{name: None for name, flag in flags.items() if flag not in kept})
+def _keeping(
+    metrics: TransitionMetrics, flags: dict[str, MetricFlag], kept: frozenset[MetricFlag]
+) -> TransitionMetrics:
+    if kept.issuperset(flags.values()):
+        return metrics
+    return TransitionMetrics(*[getattr(metrics, name) if flags[name] in kept else None for name in _FIELDS])

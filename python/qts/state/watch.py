@@ -48,6 +48,8 @@ class Watch:
         """Look at the quality of one sample."""
         wrong = set(judged.warnings)
         for name, flag in judged.flags.items():
+            if name not in wrong and name not in self._open:
+                continue  # as nearly always
             self._episode(name, "GR083", "metric", is_on=name in wrong, name=name, flag=flag)
         is_old = judged.is_in_session and judged.account_age_s > ACCOUNT_ALARM_AGE_S
         self._episode("account age", "AN080", "account_old", is_on=is_old, seconds=int(judged.account_age_s))

@@ -13,9 +13,11 @@ from qts.strategy.contracts import (
     Purpose,
     Quote,
     Requirements,
+    Sizing,
     Terms,
     Tick,
 )
+from qts.strategy.ensemble import Ensemble, EnsembleParams, Member
 from qts.strategy.indicators import Ema
 from qts.strategy.params import Duration, StrategyParams, Weight, duration_ns, weight_ppm
 from qts.strategy.registry import StrategyRegistry, default_registry
@@ -28,12 +30,16 @@ __all__ = [
     "Bars",
     "Duration",
     "Ema",
+    "Ensemble",
+    "EnsembleParams",
     "ExecutionView",
     "Intent",
     "MarketView",
+    "Member",
     "Purpose",
     "Quote",
     "Requirements",
+    "Sizing",
     "Strategy",
     "StrategyParams",
     "StrategyRegistry",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qts.config import SessionPhase as Phase
 
 Purpose: TypeAlias = Literal["ENTRY", "ADD", "REDUCE", "EXIT", "REBALANCE"]
+SizeMode: TypeAlias = Literal["CASH", "RISK", "VOLATILITY", "RATIO"]
 Urgency: TypeAlias = Literal["LOW", "NORMAL", "HIGH"]
 PPM: Final = 1_000_000
 """One whole, where a fraction travels as parts per million."""
@@ -173,11 +174,25 @@ class ExecutionView(NamedTuple):
         return self.working_buy == 0 and self.working_sell == 0
 
 
+class Sizing(NamedTuple):
+    """How much, where it is neither a quantity nor a weight. E is the equity of the track, P the limit price.
+
+    CASH: money / P. RISK: E * share / (P - stop price). VOLATILITY: E * share / (daily volatility * P), so that one
+    usual day moves the position by that share of E. RATIO, for exits: sellable quantity * share. All in whole lots,
+    rounded down.
+    """
+
+    mode: SizeMode
+    amount: int
+    """Money units for CASH, else a share in parts per million."""
+
+
 class Intent(NamedTuple):
     """A wish to trade. The pipeline decides whether and how it becomes an order.
 
-    An entry says how much by `qty` (quantity units) or by `target_weight_ppm` (share of equity in parts per
-    million); an exit that says neither means everything.
+    An entry says how much by `qty` (quantity units), by `target_weight_ppm` (share of the track's equity in parts per
+    million) or by `sizing`; an exit that says none of it means everything. Rebalancing to a weight sells as well as
+    buys: the pipeline turns its side to where the weight lies.
     """
 
     symbol: str
@@ -197,6 +212,12 @@ class Intent(NamedTuple):
     """How long an order of this intent may work before the pipeline cancels it."""
     ref_price: int = 0
     """Price that the strategy saw, for the check against the quote; 0 = none."""
+    sizing: Sizing | None = None
+    stop_price: int | None = None
+    """Price at which the strategy gives an entry up, in price units: bounds the quantity by what may be lost to there.
+
+    The exit itself is for the strategy to send.
+    """
 
     @classmethod
     def entry(
@@ -210,6 +231,8 @@ class Intent(NamedTuple):
         confidence: float = 1.0,
         ttl_ms: int = 5_000,
         ref_price: int = 0,
+        sizing: Sizing | None = None,
+        stop_price: int | None = None,
     ) -> Intent:
         """Return a wish to buy."""
         return cls(
@@ -223,6 +246,8 @@ class Intent(NamedTuple):
             confidence=confidence,
             ttl_ms=ttl_ms,
             ref_price=ref_price,
+            sizing=sizing,
+            stop_price=stop_price,
         )
 
     @classmethod
@@ -234,8 +259,9 @@ class Intent(NamedTuple):
         limit_price: int | None = None,
         ttl_ms: int = 2_000,
         ref_price: int = 0,
+        ratio_ppm: int | None = None,
     ) -> Intent:
-        """Return a wish to sell all that the track holds."""
+        """Return a wish to sell all that the track holds, or `ratio_ppm` of it."""
         return cls(
             symbol,
             "SELL",
@@ -245,6 +271,7 @@ class Intent(NamedTuple):
             urgency="HIGH",
             ttl_ms=ttl_ms,
             ref_price=ref_price,
+            sizing=None if ratio_ppm is None else Sizing("RATIO", ratio_ppm),
         )
 
 

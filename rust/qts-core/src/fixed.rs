@@ -99,6 +99,20 @@ macro_rules! number {
                 let difference = self.0.checked_sub(other.0);
                 difference.map(Self).ok_or(FixedError::Overflow { op: concat!(stringify!($name), " difference") })
             }
+
+            /// Sum, held at the end of the range.
+            #[inline]
+            #[must_use]
+            pub const fn saturating_add(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+
+            /// Difference, held at the end of the range.
+            #[inline]
+            #[must_use]
+            pub const fn saturating_sub(self, other: Self) -> Self {
+                Self(self.0.saturating_sub(other.0))
+            }
         }
     };
 }

@@ -5,8 +5,13 @@ use crate::instrument::{CostRates, Dated, Instrument, InstrumentSpec, Instrument
 
 /// A KRX share with the ladder of 2023, 1.5 bps commission and 20 bps tax, limits of 30 %.
 pub(crate) fn krx_share(symbol: &str) -> Instrument {
+    Instrument::new(krx_spec(symbol)).unwrap()
+}
+
+/// What [`krx_share`] is built from.
+pub(crate) fn krx_spec(symbol: &str) -> InstrumentSpec {
     let band = |from, tick| TickBand { from: Price(from), tick: Price(tick) };
-    Instrument::new(InstrumentSpec {
+    InstrumentSpec {
         symbol: symbol.to_owned(),
         currency: "KRW".to_owned(),
         price_scale: Scale::new(0).unwrap(),
@@ -31,8 +36,7 @@ pub(crate) fn krx_share(symbol: &str) -> Instrument {
             value: CostRates { buy_fee: Rate(15_000), sell_fee: Rate(15_000), sell_tax: Rate(200_000) },
         }],
         limit_rate: vec![Dated { effective_from_ns: 0, value: Some(Rate(30_000_000)) }],
-    })
-    .unwrap()
+    }
 }
 
 /// A table of [`krx_share`]s.

@@ -14,6 +14,13 @@
 //! without size is left out, so that a bar without volume (a halted day) has no print at all. No print falls on the
 //! end: bars that are built from the prints hold all of them. The event time of a closed bar is the start of the
 //! interval it covers; every other record has one time.
+//!
+//! With a [`Bridge`] the trades of a *day* are made up by chance between the bar's prices instead of these three: the
+//! auction print at the open stays, then the first of `prints` trades follows at the same time, the others evenly
+//! spaced over the session, the last one, at the close's price, one step before its end. See
+//! [`qts_core::sim::bridge`] for what such a day can stand for. Each trade carries the quotes that stand after it in
+//! the same record, so that nobody meets quotes older than the last trade, and an order that waits is filled by the
+//! trade before it can take a better quote. The closed bar is the same with and without a bridge.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,6 +31,7 @@ use qts_core::event::{MarketRecord, TickKind};
 use qts_core::fixed::{Price, Qty};
 use qts_core::instrument::{Dated, InstrumentTable};
 use qts_core::market::source::{MarketSource, SourceError};
+use qts_core::sim::bridge::{Bridge, BridgedDay};
 use qts_core::wire::csv::{BarParser, BarRow, BarTime, RowError, local_midnight_ns};
 use thiserror::Error;
 
@@ -129,9 +137,11 @@ impl Sessions {
     }
 }
 
-/// The parts of the table that the expansion of bars needs, by instrument number.
+/// What the expansion of bars needs of an instrument.
 struct Traded {
     lot: i64,
+    /// The close of its last bar.
+    close: Option<Price>,
     /// Time of the last bar, to find a second bar of the same time.
     last: Option<BarTime>,
 }
@@ -143,6 +153,7 @@ struct BarRows<R: Read> {
     parser: BarParser,
     sessions: Sessions,
     traded: Vec<Traded>,
+    bridge: Option<Bridging>,
     skip_bad_rows: bool,
     /// Rows of one time, and the interval they cover.
     group: Vec<BarRow>,
@@ -163,12 +174,14 @@ impl<R: Read> BarRows<R> {
         let mut lines = Lines::new(path.to_owned(), input)?;
         let parser =
             read_header(&mut lines, |line| BarParser::new(line, instruments, sessions.utc_offset_s))?;
-        let traded = instruments.iter().map(|(_, row)| Traded { lot: row.lot().0, last: None }).collect();
+        let traded =
+            instruments.iter().map(|(_, row)| Traded { lot: row.lot().0, close: None, last: None }).collect();
         Ok(Self {
             lines,
             parser,
             sessions,
             traded,
+            bridge: None,
             skip_bad_rows,
             group: Vec::new(),
             span_ns: (0, 0),
@@ -216,14 +229,104 @@ impl<R: Read> BarRows<R> {
 
     /// Turns the rows of one time into records in order of time.
     fn play_group(&mut self, batch: &mut Batch) {
-        for part in Part::ALL {
-            for row in &self.group {
-                let slot = usize::try_from(row.instrument.0).ok().and_then(|slot| self.traded.get(slot));
-                let lot = slot.map_or(1, |traded| traded.lot);
-                batch.records.extend(part.record(row, self.span_ns, lot));
+        let days = match (&mut self.bridge, self.group.first().map(|row| row.time)) {
+            (Some(bridge), Some(BarTime::Day(_))) => Some(bridge),
+            _ => None,
+        };
+        if let Some(bridge) = days {
+            bridge.play(&self.group, &self.traded, self.span_ns, batch);
+        } else {
+            for part in Part::ALL {
+                for row in &self.group {
+                    let lot = slot_of(&self.traded, row).map_or(1, |traded| traded.lot);
+                    batch.records.extend(part.record(row, self.span_ns, lot));
+                }
             }
         }
-        self.group.clear();
+        for row in self.group.drain(..) {
+            let slot = usize::try_from(row.instrument.0).ok().and_then(|slot| self.traded.get_mut(slot));
+            if let Some(traded) = slot {
+                traded.close = Some(row.close);
+            }
+        }
+    }
+}
+
+fn slot_of<'a>(traded: &'a [Traded], row: &BarRow) -> Option<&'a Traded> {
+    usize::try_from(row.instrument.0).ok().and_then(|slot| traded.get(slot))
+}
+
+/// Plays days over a bridge.
+struct Bridging {
+    bridge: Bridge,
+    instruments: InstrumentTable,
+    /// Days of one date, in the order of their rows.
+    days: Vec<BridgedDay>,
+}
+
+impl Bridging {
+    /// Turns the rows of one date into records in order of time.
+    fn play(&mut self, group: &[BarRow], traded: &[Traded], span_ns: (i64, i64), batch: &mut Batch) {
+        self.days.clear();
+        for row in group {
+            let base = slot_of(traded, row).and_then(|traded| traded.close);
+            let day = self.instruments.get(row.instrument);
+            let day = day.map(|instrument| self.bridge.day(instrument, row, base, span_ns.0));
+            self.days.push(day.unwrap_or_default());
+        }
+        let rows = || group.iter().zip(&self.days);
+        for (row, day) in rows().filter(|(_, day)| day.opening.0 > 0) {
+            let print = (TickKind::Auction, row.open, day.opening);
+            batch.records.push(print_record(row, print, span_ns.0));
+        }
+        let mut at = vec![0_usize; group.len()];
+        for number in 0..self.bridge.prints() {
+            let ts_ns = self.time_of(number, span_ns);
+            for ((row, day), at) in rows().zip(&mut at) {
+                if let Some(print) = day.prints.get(*at).filter(|print| print.number == number) {
+                    *at = at.saturating_add(1);
+                    batch.records.push(MarketRecord {
+                        aggressor: print.aggressor,
+                        bid: print.bid,
+                        bid_qty: if print.bid.0 > 0 { print.shown } else { Qty(0) },
+                        ask: print.ask,
+                        ask_qty: if print.ask.0 > 0 { print.shown } else { Qty(0) },
+                        ..print_record(row, (TickKind::Trade, print.price, print.qty), ts_ns)
+                    });
+                }
+            }
+        }
+        batch.records.extend(group.iter().map(|row| close_record(row, span_ns)));
+    }
+
+    /// Start of the session and even steps from there; none falls on its end.
+    fn time_of(&self, number: u32, (start_ns, end_ns): (i64, i64)) -> i64 {
+        let past = i128::from(end_ns.saturating_sub(start_ns)).saturating_mul(i128::from(number));
+        let past = past.checked_div(i128::from(self.bridge.prints())).unwrap_or(0);
+        start_ns.saturating_add(i64::try_from(past).unwrap_or(0))
+    }
+}
+
+fn print_record(row: &BarRow, (kind, price, qty): (TickKind, Price, Qty), ts_ns: i64) -> MarketRecord {
+    MarketRecord {
+        ts_event_ns: ts_ns,
+        ts_recv_ns: ts_ns,
+        instrument: row.instrument,
+        kind,
+        price,
+        qty,
+        ..MarketRecord::default()
+    }
+}
+
+/// The closed bar of a row over `(start, end)`.
+fn close_record(row: &BarRow, (start_ns, end_ns): (i64, i64)) -> MarketRecord {
+    MarketRecord {
+        ts_event_ns: start_ns,
+        open: row.open,
+        high: row.high,
+        low: row.low,
+        ..print_record(row, (TickKind::BarClose, row.close, row.volume), end_ns)
     }
 }
 
@@ -290,33 +393,12 @@ impl Part {
             Self::NearExtreme => (TickKind::Trade, 1, near, quarter),
             Self::FarExtreme => (TickKind::Trade, 2, far, quarter),
             Self::Close => (TickKind::Trade, 3, row.close, rest),
-            Self::Bar => {
-                return Some(MarketRecord {
-                    ts_event_ns: start_ns,
-                    ts_recv_ns: end_ns,
-                    instrument: row.instrument,
-                    kind: TickKind::BarClose,
-                    price: row.close,
-                    qty: row.volume,
-                    open: row.open,
-                    high: row.high,
-                    low: row.low,
-                    ..MarketRecord::default()
-                });
-            }
+            Self::Bar => return Some(close_record(row, (start_ns, end_ns))),
         };
         // An interval is at most a day long: no step of this leaves the range.
         let past_ns = end_ns.saturating_sub(start_ns).checked_div(4)?.saturating_mul(quarters);
         let ts_ns = start_ns.saturating_add(past_ns);
-        (qty.0 > 0).then_some(MarketRecord {
-            ts_event_ns: ts_ns,
-            ts_recv_ns: ts_ns,
-            instrument: row.instrument,
-            kind,
-            price,
-            qty,
-            ..MarketRecord::default()
-        })
+        (qty.0 > 0).then(|| print_record(row, (kind, price, qty), ts_ns))
     }
 }
 
@@ -362,6 +444,13 @@ impl<R: Read> BarReader<R> {
     ) -> Result<Self, SourceError> {
         let rows = BarRows::new(name, input, instruments, sessions, skip_bad_rows)?;
         Ok(Self { rows, delivery: Delivery::new(name.to_owned()) })
+    }
+
+    /// Plays days over `bridge`; bars of a minute stay as they are. `instruments` are those it was opened with.
+    #[must_use]
+    pub fn bridged(mut self, bridge: Bridge, instruments: &InstrumentTable) -> Self {
+        self.rows.bridge = Some(Bridging { bridge, instruments: instruments.clone(), days: Vec::new() });
+        self
     }
 
     /// What has been delivered, in bars; stays valid when the source is given away.

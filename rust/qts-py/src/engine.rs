@@ -1,33 +1,41 @@
 //! The stepped engine as Python drives it.
 
+mod deliver;
+
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use qts_core::dispatch::DispatchConfig;
-use qts_core::event::{CycleCause, EventPriority, MetricId, OrderId, P0Payload, TickPayload, Track};
+use qts_core::event::{EventPriority, MetricId, OrderId, Track};
 use qts_core::fixed::{Money, Price, Qty};
 use qts_core::instrument::InstrumentId;
 use qts_core::market::bars::Bar;
 use qts_core::market::source::MergedSource;
 use qts_core::order::{OrderRequest, OrderState};
 use qts_core::session::{Interest, SessionConfig, StepEngine as Core, Yield};
+use qts_core::shadow::PoolError;
 use qts_core::sim::latency::LatencyModel;
 use qts_core::sim::matcher::{OrderKind, TimeInForce};
 use qts_io::clock::HostClock;
+
+use deliver::{deliver_cycle, deliver_p0, deliver_tick};
 
 use crate::errors;
 use crate::instruments::{Instruments, side};
 use crate::journal;
 use crate::sources::{Exclusive, Input};
 use crate::tickspool::TickSpool;
-use crate::views::{FillEvent, OrderEvent, Quote, TickView, track};
+use crate::views::{Quote, TickView, place, track};
 
 /// Records handled between two looks at pending signals (Ctrl-C).
 const SIGNAL_CHECK_RECORDS: u32 = 16_384;
 
 /// Instrument, `interval_ns`, `start_ns`, open, high, low, close, volume.
 type BarRow = (u32, i64, i64, i64, i64, i64, i64, i64);
+
+/// Track, quantity before and after, cost after, cost written off, rest.
+type SplitTuple = (&'static str, i64, i64, i64, i64, i64);
 
 /// Callable, track name, instrument ids or `None` for all.
 type TickHandlerSpec = (Py<PyAny>, String, Option<Vec<u32>>);
@@ -147,9 +155,17 @@ impl StepEngine {
     }
 
     /// Add a bar file (.csv or .csv.gz); `sessions` gives (effective_from_ns, open_s, close_s) in KST seconds of day.
-    #[pyo3(signature = (path, sessions, *, skip_bad_rows=false))]
-    fn add_bars(&mut self, path: &str, sessions: Vec<(i64, u32, u32)>, skip_bad_rows: bool) -> PyResult<()> {
-        self.add(Input::bars(path, self.core.instruments(), &sessions, skip_bad_rows)?)
+    ///
+    /// `bridge` (seed, prints a day) plays bars of a day as that many made-up trades between their prices.
+    #[pyo3(signature = (path, sessions, *, skip_bad_rows=false, bridge=None))]
+    fn add_bars(
+        &mut self,
+        path: &str,
+        sessions: Vec<(i64, u32, u32)>,
+        skip_bad_rows: bool,
+        bridge: Option<(u64, u32)>,
+    ) -> PyResult<()> {
+        self.add(Input::bars(path, self.core.instruments(), &sessions, skip_bad_rows, bridge)?)
     }
 
     /// Add tick rows that arrive as CSV text in chunks, header first.
@@ -284,6 +300,79 @@ impl StepEngine {
     /// Send a cancel; False if the order no longer works.
     fn cancel(&mut self, order_id: u64) -> bool {
         self.core.cancel(OrderId(order_id)).is_ok()
+    }
+
+    /// Split the cash of the account among the pools; purchases of a track are bound to its pool from then on.
+    fn fund_pools(&mut self, scalp: i64, swing: i64, portfolio: i64) -> PyResult<()> {
+        self.core.fund_pools([Money(scalp), Money(swing), Money(portfolio)]).map_err(errors::value)
+    }
+
+    /// Whether the pools are funded.
+    #[getter]
+    fn pools_funded(&self) -> bool {
+        self.core.book().is_funded()
+    }
+
+    /// (cash, held for working buys, set aside, whether entries are refused) of a pool.
+    fn pool_money(&self, track: &str) -> PyResult<(i64, i64, i64, bool)> {
+        let track = self::track(track)?;
+        let pool = self.core.book().pool(track).ok_or_else(|| errors::value(PoolError::Unfunded))?;
+        let held = self.core.orders().reserved_by_track().of(track);
+        Ok((pool.cash.0, held.0, pool.set_aside.0, pool.is_blocked))
+    }
+
+    /// Cash that belongs to no pool.
+    fn unallocated(&self) -> i64 {
+        self.core.book().unallocated().0
+    }
+
+    /// Move free cash between pools; None stands for what is unallocated.
+    #[pyo3(signature = (from_pool, to_pool, amount))]
+    fn move_pool_cash(
+        &mut self,
+        from_pool: Option<&str>,
+        to_pool: Option<&str>,
+        amount: i64,
+    ) -> PyResult<()> {
+        let (from, to) = (place(from_pool)?, place(to_pool)?);
+        self.core.move_pool_cash(from, to, Money(amount)).map_err(errors::value)
+    }
+
+    /// Keep `amount` of a pool from orders and transfers, in place of what was kept so far.
+    fn set_aside(&mut self, track: &str, amount: i64) -> PyResult<()> {
+        self.core.set_aside(self::track(track)?, Money(amount)).map_err(errors::value)
+    }
+
+    /// Refuse orders that buy for a track, or take them again.
+    fn block_entries(&mut self, track: &str, blocked: bool) -> PyResult<()> {
+        self.core.block_entries(self::track(track)?, blocked).map_err(errors::value)
+    }
+
+    /// Book external cash (negative: taken away) to a pool, or to what is unallocated.
+    #[pyo3(signature = (track, amount))]
+    fn credit(&mut self, track: Option<&str>, amount: i64) -> PyResult<()> {
+        self.core.credit(place(track)?, Money(amount)).map_err(errors::value)
+    }
+
+    /// What a working order may still cost; 0 once it has ended.
+    fn hold_of(&self, order_id: u64) -> i64 {
+        self.core.hold_of(OrderId(order_id)).0
+    }
+
+    /// Turn every `denominator` of an instrument held into `numerator`, rounded down to whole lots, at the same cost.
+    ///
+    /// A row for each track that holds it: (track, quantity before, quantity after, cost after, cost of a holding that
+    /// vanished, what did not make a lot in `denominator`ths of a quantity unit).
+    fn split(&mut self, instrument: u32, numerator: i64, denominator: i64) -> PyResult<Vec<SplitTuple>> {
+        let rows =
+            self.core.split(InstrumentId(instrument), numerator, denominator).map_err(errors::value)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let (before, after) = (row.before.0, row.after.qty.0);
+                (row.track.name(), before, after, row.after.cost_total.0, row.written_off.0, row.rest)
+            })
+            .collect())
     }
 
     /// (quantity, cost without fees, opened_ns) of a track's holding.
@@ -481,79 +570,4 @@ impl StepEngine {
         };
         item.map_err(errors::session)
     }
-}
-
-#[inline]
-fn deliver_tick(
-    engine: &Bound<'_, StepEngine>,
-    callbacks: &Callbacks,
-    symbols: &[Py<PyString>],
-    tick: TickPayload,
-) -> PyResult<()> {
-    let py = engine.py();
-    for (number, handler) in callbacks.ticks.iter().enumerate() {
-        if !handler.wants(tick.instrument) {
-            continue;
-        }
-        let view = {
-            let this = engine.borrow();
-            let (working_buy, working_sell) = this.core.orders().working_qty(tick.instrument, handler.track);
-            let mut view = this.view.borrow_mut(py);
-            view.position_qty = this.core.book().position(tick.instrument, handler.track).qty.0;
-            view.working_buy = working_buy.0;
-            view.working_sell = working_sell.0;
-            if view.tick.instrument != tick.instrument || view.tick.ts_recv_ns == i64::MIN {
-                view.symbol = symbol(py, symbols, tick.instrument);
-            }
-            view.tick = tick;
-            this.view.clone_ref(py)
-        };
-        let intent = handler.call.bind(py).call1((view,))?;
-        if !intent.is_none() {
-            let mut this = engine.borrow_mut();
-            this.pending.push((number, intent.unbind()));
-            this.core.request_cycle(CycleCause::Event);
-        }
-    }
-    Ok(())
-}
-
-fn deliver_p0(
-    py: Python<'_>,
-    callbacks: &Callbacks,
-    symbols: &[Py<PyString>],
-    kind: qts_core::event::EventType,
-    payload: &P0Payload,
-) -> PyResult<()> {
-    let Some(call) = &callbacks.p0 else { return Ok(()) };
-    match payload {
-        P0Payload::Fill(fill) => {
-            call.call1(py, (FillEvent::new(kind, fill, symbol(py, symbols, fill.instrument)),))?;
-        }
-        P0Payload::OrderEnd(end) => {
-            call.call1(py, (OrderEvent::new(kind, end, symbol(py, symbols, end.instrument)),))?;
-        }
-        P0Payload::Position(_) | P0Payload::Stop(_) | P0Payload::Disconnect(_) => {}
-    }
-    Ok(())
-}
-
-fn deliver_cycle(
-    engine: &Bound<'_, StepEngine>,
-    callbacks: &Callbacks,
-    cause: CycleCause,
-    scheduled_ns: i64,
-) -> PyResult<()> {
-    let intents = std::mem::take(&mut engine.borrow_mut().pending);
-    if let Some(call) = &callbacks.cycle {
-        call.call1(engine.py(), (cause.name(), scheduled_ns, intents))?;
-    }
-    Ok(())
-}
-
-fn symbol(py: Python<'_>, symbols: &[Py<PyString>], instrument: InstrumentId) -> Py<PyString> {
-    usize::try_from(instrument.0)
-        .ok()
-        .and_then(|id| symbols.get(id))
-        .map_or_else(|| PyString::intern(py, "").unbind(), |symbol| symbol.clone_ref(py))
 }

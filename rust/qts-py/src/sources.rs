@@ -10,6 +10,7 @@ use qts_core::event::MarketRecord;
 use qts_core::fixed::{Price, Qty};
 use qts_core::instrument::{Dated, InstrumentTable};
 use qts_core::market::source::{MarketSource, SourceError};
+use qts_core::sim::bridge::Bridge;
 use qts_core::sim::synth::{SynthConfig, SynthDaily, SynthMarket, SynthSession, SynthSymbol};
 use qts_core::wire::csv::{DAILY_BAR_HEADER, TICK_HEADER, write_bar_row, write_tick_row};
 use qts_io::{BarFile, FeedStats, Session, Sessions, TickFile, TickReader};
@@ -68,8 +69,14 @@ impl Input {
         table: &InstrumentTable,
         sessions: &[(i64, u32, u32)],
         skip_bad_rows: bool,
+        bridge: Option<(u64, u32)>,
     ) -> PyResult<Self> {
-        let file = BarFile::open(path, table, hours(sessions)?, skip_bad_rows).map_err(errors::source)?;
+        let bridge =
+            bridge.map(|(seed, prints)| Bridge::new(seed, prints)).transpose().map_err(errors::value)?;
+        let mut file = BarFile::open(path, table, hours(sessions)?, skip_bad_rows).map_err(errors::source)?;
+        if let Some(bridge) = bridge {
+            file = file.bridged(bridge, table);
+        }
         Ok(Self::new(file.stats(), file))
     }
 

@@ -223,6 +223,11 @@ pub(crate) fn track(name: &str) -> PyResult<Track> {
     })
 }
 
+/// Track from its name; `None` = what belongs to no track.
+pub(crate) fn place(name: Option<&str>) -> PyResult<Option<Track>> {
+    name.map(track).transpose()
+}
+
 impl TickView {
     /// A view before the first tick.
     pub(crate) fn empty(py: Python<'_>) -> Self {

@@ -237,6 +237,8 @@ def test_the_shipped_local_file_tags_its_keys_as_the_program_does():
         ("risk.max_trade_qty", 2, 1, True),
         ("risk.max_trade_qty", 1, 2, False),
         ("risk.max_trade_qty", 1, 1, False),
+        ("risk.require_stop", False, True, True),
+        ("risk.require_stop", True, False, False),
         ("trading_enabled", True, False, True),
         ("trading_enabled", False, True, False),
         ("market.max_quote_age_ms", 2, 1, False),

@@ -16,6 +16,7 @@ from qts.data.postgres.pools import Pools
 from qts.data.settings import ServerSettings
 
 from ...timescale import clearing
+from .contract.funds import TestFunds
 from .contract.ledger import TestBatch, TestLedger, TestOnce, TestWrongFills
 from .contract.lifecycle import TestLifecycle
 from .contract.market import TestBars, TestExecutionLogs, TestTicks

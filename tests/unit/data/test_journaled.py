@@ -173,10 +173,10 @@ def test_a_store_that_is_closed_on_its_own_thread_does_not_wait_for_itself(tmp_p
 class Slow(SQLiteAdapter):
     """A database that has no time for more than a few rows at once."""
 
-    async def write_run(self, session, fills, orders, equity, *, ack=None):
+    async def write_run(self, session, fills, orders, equity, **rest):
         if len(fills) + len(orders) > 20:
             raise SourceUnavailable(found="no answer in time", expected="an answer", hint="wait")
-        return await super().write_run(session, fills, orders, equity, ack=ack)
+        return await super().write_run(session, fills, orders, equity, **rest)
 
 
 def test_a_slow_database_gets_what_was_left_in_parts(tmp_path):

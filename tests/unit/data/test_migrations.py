@@ -215,7 +215,7 @@ def test_what_only_grows_cannot_be_changed(path, table, change):
     with begun(path) as store:
         store.record_fill(fill(1))
     db = open_database(path)
-    db.execute("INSERT INTO capital_ledger VALUES (1, 1, 'main', 'SCALP', 'AVAILABLE', '1', 'FILL', 'k')")
+    db.execute("INSERT INTO capital_ledger VALUES (1, 1, 'main', 'SCALP', 'AVAILABLE', '1', 'FILL', 'k', 1)")
     db.execute("INSERT INTO audit_log (seq, ts_utc, actor, kind, prev_hash, hash) VALUES (1, 1, 'a', 'k', '', 'h')")
     statement = change.format(table).replace("account_id", "actor" if table == "audit_log" else "account_id")
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -228,7 +228,7 @@ def test_what_only_grows_cannot_be_changed(path, table, change):
     [
         "INSERT INTO capital_transfers VALUES ('t', 'k', 'A', 'B', '-1', 'K', 'r', 'PENDING', 1, NULL, NULL,"
         " NULL, NULL,"
-        " 'B', 'N', NULL)",
+        " 'B', 'N', NULL, 'main', NULL)",
         "INSERT INTO strategies (strategy_id, param_name, value) VALUES ('s', printf('%0101d', 1), 'v')",
         "INSERT INTO ohlcv_1d (time, symbol, open, high, low, close, volume, trade_date)"
         " VALUES (1, 's', 5, 4, 3, 4, 0, '2024-01-02')",

@@ -63,7 +63,10 @@ def test_progress_is_told(sample, tmp_path):
     [
         ({"strategy": "ema_cros"}, "unknown strategy"),
         ({"strategy": []}, "no strategy"),
-        ({"strategy": ["ema_cross", "quote_reversion"], "params": {"fast": 3}}, "parameters fast"),
+        ({"strategy": ["ema_cross", "quote_reversion"], "params": {"fast": 3}}, "parameter 'fast'"),
+        ({"strategy": ["ema_cross", "quote_reversion"], "params": {"other.fast": 3}}, "parameter 'other.fast'"),
+        ({"strategy": "ema_cross", "symbols": {"ema_cros": ["005930"]}}, "symbols for ema_cros"),
+        ({"strategy": "ema_cross", "symbols": {"ema_cross": []}}, "no symbol for strategy 'ema_cross'"),
         ({"strategy": "ema_cross", "params": {"fsat": 3}}, "fsat"),
         ({"strategy": "ema_cross", "cash": "1e6"}, "cash 1e6"),
         ({"strategy": "ema_cross", "cash": "0"}, "cash 0"),
@@ -76,6 +79,19 @@ def test_a_wish_that_makes_no_sense_is_told(sample, arguments, message):
     with pytest.raises(UsageError) as error:
         qts.backtest(data, **arguments)
     assert message in error.value.found
+
+
+def test_several_strategies_take_their_own_parameters_and_symbols(sample):
+    symbols = {"ema_cross": ["005930"], "quote_reversion": ["000660"]}
+    with qts.backtest(
+        sample.ticks,
+        strategy=["ema_cross", "quote_reversion"],
+        params={"ema_cross.fast": "3", "quote_reversion.period": "20", "quote_reversion.spreads": "0.5"},
+        symbols=symbols,
+    ) as result:
+        traded = {(fill.strategy, fill.symbol) for fill in result._store.iter_fills()}
+    assert {name for name, _ in traded} == set(symbols)
+    assert all(symbol in symbols[name] for name, symbol in traded)
 
 
 def test_one_account_has_one_currency(sample, tmp_path):

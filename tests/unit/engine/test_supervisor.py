@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qts.clock import NS_PER_DAY, NS_PER_S, SystemClock, from_ns
+from qts.clock import NS_PER_DAY, NS_PER_S, SimClock, SystemClock, from_ns
 from qts.codes import ConfigError
 from qts.config import ConfigManager, ConfigReloader, shipped_dir
 from qts.engine.build import load_config
 from qts.engine.supervisor import RoundTrips, Supervisor
+from qts.pipeline.budgets import breaches_of
 from qts.pipeline.contracts import Cycle, CycleResult, StageError, Stance, Switches
-from qts.safety import SafetyState, SafetyStateManager
+from qts.safety import CheckRequest, SafetyState, SafetyStateManager
 from qts.state import FileStateStore, OperatingState, SecondWriter
 
 START_NS = 1_767_571_200 * NS_PER_S  # 2026-01-05 09:00 in Korea
@@ -55,6 +56,70 @@ def test_a_fault_of_a_stage_stops_strategies_and_forces_defensive():
     assert one.safety.state is LOCKDOWN
     assert one.stance().may_protect, "exits of ours are trusted: the book is the venue's"
     assert (stance.trusted_age_ns, one.stance().trusted_age_ns) == (None, 500_000_000), "on a fresh price"
+
+
+def slow(no, ms):
+    at = Cycle(no, "INTERVAL", START_NS, "2026-01-05")
+    timings = (ms * 1_000_000, 0, 0, 0, 0)
+    return CycleResult(at, "executed", "", 1, 0, 1, (), (), timings, breaches_of(timings))
+
+
+def on_a_machine(tmp_path):
+    """One of a session that people operate: its safety state lives by the machine's clock."""
+    clock = SimClock(START_NS)
+    one = Supervisor.open(
+        load_config(None), tmp_path, START_NS, clock, account="paper", equity=1, in_session=lambda ts_ns: True
+    )
+    return one, clock
+
+
+def test_a_slow_machine_changes_nothing_in_a_backtest():
+    one = supervisor()
+    for no in range(1, 5):
+        one.on_cycle(slow(no, 60_000))
+    assert (one.safety.state, one.stance(), len(trail(one))) == (NORMAL, Stance(), len(trail(supervisor())))
+
+
+def test_a_slow_stage_is_an_anomaly_once_a_minute(tmp_path):
+    one, clock = on_a_machine(tmp_path)
+    told = []
+    one.safety.record_anomaly = lambda code, *_: told.append(code)
+    for no in range(1, 4):
+        one.on_cycle(slow(no, 501))
+    clock.advance_to(START_NS + 61 * NS_PER_S)
+    one.on_cycle(slow(9, 501))
+    assert told == ["AN040", "AN040"]
+    one.close()
+
+
+def test_an_anomaly_of_cycle_time_is_a_warning(tmp_path):
+    one, _ = on_a_machine(tmp_path)
+    one.on_cycle(slow(1, 501))
+    assert (one.safety.state, one.safety.snapshot().last_code) == (WARNING, "AN040")
+    one.close()
+
+
+def test_a_finding_that_ends_no_cycle_is_a_warning():
+    one = supervisor()
+    report = StageError("AN081", "transform", "no answer of the capital engine", critical=False)
+    one.on_cycle(cycle()._replace(reports=(report,)))
+    assert (one.safety.state, one.safety.snapshot().last_code) == (WARNING, "AN081")
+
+
+def test_three_cycles_out_of_time_stop_the_strategies_until_ten_are_in_time(tmp_path):
+    one, _ = on_a_machine(tmp_path)
+    for no in range(1, 4):
+        one.on_cycle(slow(no, 3_001))
+    assert (one.safety.state, one.safety.snapshot().last_code) == (FAIL, "FS060")
+    assert one.switches().distrusted
+    check = next(check for check in one.safety._checks if check.name == "dry_cycles")
+    for no in range(4, 13):
+        one.on_cycle(slow(no, 1))
+    assert check.run(CheckRequest(FAIL, ("FS060",), 3)) == (False, "9 of 10 cycles within their budget", None)
+    one.on_cycle(slow(13, 1))
+    assert check.run(CheckRequest(FAIL, ("FS060",), 3)).is_passed
+    assert one.safety.state is FAIL, "people let it go on, not time"
+    one.close()
 
 
 def test_a_fault_that_may_not_act_is_on_record_all_the_same():

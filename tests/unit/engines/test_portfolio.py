@@ -39,7 +39,7 @@ def test_vector_of_the_specification():
     )
     risk = RiskEngine(limits).evaluate(question)
     caps = dict(zip(GATES, risk.checks, strict=True))
-    sized = ENGINE.size(delta, target, "ENTRY", risk, lot=1)
+    sized = ENGINE.size(delta, target, "ENTRY", risk, lot=1, side="BUY")
     assert (target, delta) == (17, 12)
     assert (caps["buying_power"], caps["symbol_weight"]) == (9, 16)
     assert (sized.final_qty, sized.binding_constraint) == (9, "buying_power")
@@ -47,14 +47,20 @@ def test_vector_of_the_specification():
 
 
 def test_quantity_is_never_raised():
-    assert ENGINE.size(10, None, "ENTRY", allowing(50), lot=1) == (10, None, 10, "NEW_ENTRY", "desired")
-    assert ENGINE.size(-10, None, "EXIT", allowing(4, "holding"), lot=1) == (4, None, -10, "EXIT", "holding")
-    assert ENGINE.size(10, None, "ENTRY", allowing(0), lot=1).adjustment_reason == "NONE"
-    assert ENGINE.size(-10, 0, "REBALANCE", allowing(10), lot=1).adjustment_reason == "REBALANCE"
+    assert ENGINE.size(10, None, "ENTRY", allowing(50), lot=1, side="BUY") == (10, None, 10, "NEW_ENTRY", "desired")
+    assert ENGINE.size(-10, None, "EXIT", allowing(4, "holding"), lot=1, side="SELL") == (
+        4,
+        None,
+        -10,
+        "EXIT",
+        "holding",
+    )
+    assert ENGINE.size(10, None, "ENTRY", allowing(0), lot=1, side="BUY").adjustment_reason == "NONE"
+    assert ENGINE.size(-10, 0, "REBALANCE", allowing(10), lot=1, side="SELL").adjustment_reason == "REBALANCE"
 
 
 def test_whole_lots_only():
-    assert ENGINE.size(29, None, "ENTRY", allowing(27), lot=10).final_qty == 20
+    assert ENGINE.size(29, None, "ENTRY", allowing(27), lot=10, side="BUY").final_qty == 20
 
 
 @pytest.mark.parametrize(("equity", "price"), [(0, 100), (-5, 100), (1_000, 0)])

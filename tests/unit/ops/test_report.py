@@ -29,6 +29,7 @@ def test_a_report_has_exactly_its_files_and_keys(written):
     assert report == json.loads(json.dumps(result.report))
     assert set(report) == {
         "run", "account", "events", "orders", "fills", "positions", "risk", "states", "latency_us", "faults",
+        "performance",
     }  # fmt: skip
     assert set(report["run"]) == {
         "id", "mode", "strategy", "config_hash", "decision_hash", "data", "wall_s", "events_per_s",

@@ -65,6 +65,7 @@ class World:
         self.now_ns = START_NS
         self.ticks = 0
         self.stance = Stance()
+        self.capital = None
 
     # market
     def quote(self, instrument):
@@ -152,6 +153,7 @@ class World:
             clock=self,
             metrics=self,
             config=PipelineConfig(**settings),
+            capital=self.capital,
             **extra,
         )
         return self.p

@@ -98,7 +98,14 @@ def test_tracks_share_the_limit_of_a_symbol_in_their_order_of_priority(world, sc
 
 
 def test_purchases_of_one_cycle_share_the_cash(world, scripted):
-    loose = RiskLimits(1_000_000, 1_000_000, max_risk_score_ppm=1_000_000, max_trade_qty=None, max_order_money=None)
+    loose = RiskLimits(
+        1_000_000,
+        1_000_000,
+        max_risk_score_ppm=1_000_000,
+        max_trade_qty=None,
+        max_order_money=None,
+        sector_limit_ppm=1_000_000,
+    )
     for instrument in (0, 1):
         world.set_quote(instrument, bid=70_000, ask=70_100)
     world.cash_ = 10_000_000
@@ -111,7 +118,7 @@ def test_purchases_of_one_cycle_share_the_cash(world, scripted):
 def test_weights_beyond_everything_are_all_refused(two):
     run(two, (0, buy(qty=None, weight_ppm=600_000)), (1, buy("B", qty=None, weight_ppm=600_000)))
     assert two.placed == []
-    assert set(reasons(two).values()) == {"weights_exceed_equity"}
+    assert set(reasons(two).values()) == {"PE020"}
 
 
 def test_cap_on_wishes_keeps_the_exits(world, scripted):
@@ -131,3 +138,25 @@ def test_rebalancing_follows_the_weight_down_and_ignores_trifles(two):
     run(two, (0, Intent("A", "SELL", "REBALANCE", "trim", target_weight_ppm=30_000)))
     target = 107_000_000 * 3 // 100 // 69_800
     assert [request.qty for request in two.placed] == [100 - target]
+
+
+def test_three_tracks_in_one_cycle_share_the_symbol_in_their_order(world, scripted):
+    world.set_quote(0, bid=70_000, ask=70_100)
+    world.pipeline(scripted("scalp"), scripted("keep", track="PORTFOLIO"), scripted("swing", track="SWING"))
+    slots = {slot.strategy_id: number for number, slot in enumerate(world.p.strategies.tick_slots)}
+    run(world, *((slots[name], buy(qty=60)) for name in ("scalp", "keep", "swing")))
+    assert [(request.track, request.qty) for request in world.placed] == [
+        ("SWING", 60),
+        ("PORTFOLIO", 60),
+        ("SCALP", 10_000_000 // 70_200 - 120),
+    ]
+
+
+def test_resting_purchase_of_one_track_is_withdrawn_before_the_sale_of_another_meets_it(world, scripted):
+    world.set_quote(0, bid=70_000, ask=70_100)
+    world.pipeline(scripted("scalp"), scripted("swing", track="SWING"))
+    run(world, (0, buy()))
+    world.hold(0, "SWING", 10, 700_000)
+    run(world, (1, sell()))
+    assert [request.side for request in world.placed] == ["BUY", "SELL"]
+    assert world.cancelled == [1]

@@ -142,11 +142,13 @@ def test_errors_in_a_row_end_the_run_but_a_good_cycle_forgives(world):
     world.hold(7, "SCALP", 1, 1)
     for _ in range(3):
         world.cycle()
+        world.wait(20)
     del world.positions_[7, "SCALP"]
     world.cycle()
     world.hold(7, "SCALP", 1, 1)
     for _ in range(3):
         world.cycle()
+        world.wait(20)
     with pytest.raises(EngineFault) as raised:
         world.cycle()
     assert raised.value.code == "FS031"

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from qts.codes import EngineFault
 from qts.pipeline.act import blocked_by
 from qts.pipeline.contracts import Stance, Switches
-from qts.pipeline.journal import plain
+from qts.pipeline.journal import DecisionJournal, plain
 from qts.strategy import Intent, Terms
 
 
@@ -82,3 +83,69 @@ def test_memory_of_sent_orders_is_pruned(world):
     world.set_quote(1, bid=70_000, ask=70_100)
     assert world.wish(Intent.entry("B", "in", qty=2)).status == "executed"
     assert len(decide._recent) == 1
+
+
+class Kept:
+    """Books that keep decisions; what happens to them is in `told`."""
+
+    def __init__(self, world):
+        self.told = []
+        self._world = world
+        self.refuses = self.stuck = None
+
+    def record_decision(self, decision_id, ts_ns, line):
+        if self.refuses is not None:
+            raise self.refuses
+        self.told.append((decision_id, ts_ns, line, len(self._world.placed)))
+
+    def decisions_durable(self):
+        if self.stuck is not None:
+            raise self.stuck
+        self.told.append(("durable", len(self._world.placed)))
+
+
+def kept_by(world, scripted):
+    world.set_quote(0, bid=70_000, ask=70_100)
+    world.pipeline(scripted())
+    books = Kept(world)
+    world.p._journal._store = books
+    return books
+
+
+def test_a_decision_is_durable_before_its_order_is_sent(world, scripted):
+    books = kept_by(world, scripted)
+    [decision] = world.wish(Intent.entry("A", "dip", weight_ppm=100_000)).decisions
+    assert books.told == [
+        (decision.decision_id, world.now_ns, world.lines[0].encode(), 0),
+        ("durable", 0),
+    ]
+    assert len(world.placed) == 1
+
+
+def test_a_cycle_that_sends_nothing_waits_for_nothing(world, scripted):
+    books = kept_by(world, scripted)
+    books.stuck = OSError("never")
+    assert world.wish(Intent.entry("A", "dip", confidence=0.1, weight_ppm=100_000)).status == "rejected"
+    assert world.cycle().status == "skipped"
+    assert len(books.told) == 1, "a refusal is on record all the same"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(OSError(28, "no space left"), "FS063"), (EngineFault("FS122", found="another fill", expected="one"), "FS122")],
+)
+@pytest.mark.parametrize("at", ["refuses", "stuck"])
+def test_what_is_not_durable_is_not_sent(world, scripted, error, code, at):
+    books = kept_by(world, scripted)
+    setattr(books, at, error)
+    result = world.wish(Intent.entry("A", "dip", weight_ppm=100_000))
+    assert (result.status, result.errors[0].code, result.errors[0].stage) == ("error", code, "decide")
+    assert world.placed == []
+
+
+def test_a_log_that_keeps_decisions_is_asked_to(world, scripted):
+    books = Kept(world)
+    journal = DecisionJournal(books)
+    assert journal._store is books
+    assert DecisionJournal(world)._store is None
+    assert DecisionJournal(books, other := Kept(world))._store is other

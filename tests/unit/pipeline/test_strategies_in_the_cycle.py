@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from qts.codes import UsageError
+from qts.codes import EngineFault, UsageError
 from qts.pipeline.ports import DAY_NS
 from qts.strategy import Intent
 
@@ -184,3 +184,51 @@ def test_unknown_track_is_refused(world, scripted):
 @pytest.mark.usefixtures("bars")
 def test_bar_series_to_build_include_the_day(world):
     assert world.p.bar_intervals_ns() == [SECOND_NS, DAY_NS]
+
+
+def test_slow_answer_is_dropped_where_time_counts_and_only_there(world, scripted):
+    def run(step, **settings):
+        fresh = type(world)()
+        fresh.set_quote(0, bid=70_000, ask=70_100)
+        strategy = scripted(bar_interval_ns=SECOND_NS)
+        strategy.answers = [[Intent.entry("A", "in", qty=5)]]
+        fresh.monotonic_ns = iter(range(0, 10**12, step)).__next__
+        fresh.pipeline(strategy, **settings)
+        fresh.close_bar(0, 70_000)
+        fresh.cycle()
+        return fresh
+
+    slow = run(51_000_000, strategy_timeout_ms=50)
+    assert slow.placed == []
+    assert [fault.message for fault in slow.p.faults()] == ["TimeoutError: answered after 51 ms, 50 ms are given"]
+    assert len(run(50_000_000, strategy_timeout_ms=50).placed) == 1
+    assert len(run(51_000_000).placed) == 1, "a recorded market has all the time it needs"
+
+
+def test_what_the_engines_do_is_counted(world, scripted):
+    strategy = scripted(bar_interval_ns=SECOND_NS)
+    strategy.answers = [[Intent.entry("A", "in", qty=5)], ValueError("x")]
+    world.set_quote(0, bid=70_000, ask=70_100)
+    world.pipeline(strategy)
+    for _ in range(2):
+        world.close_bar(0, 70_000)
+        world.cycle()
+    counts = {health.engine: (health.total, health.errors, health.kind) for health in world.p.health}
+    assert counts["Strategy"] == (2, 1, "WARNING")
+    assert (counts["Risk"], counts["Portfolio"], counts["Capital"]) == ((1, 0, "OK"), (1, 0, "OK"), (0, 0, "OK"))
+
+
+def test_engine_that_keeps_failing_ends_the_run(world, scripted):
+    strategy = scripted(bar_interval_ns=SECOND_NS)
+    strategy.answers = [answer for _ in range(10) for answer in (ValueError("x"), ())]
+    world.set_quote(0, bid=70_000, ask=70_100)
+    world.pipeline(strategy)
+    for _ in range(19):
+        world.close_bar(0, 70_000)
+        world.cycle()
+    assert world.p.health["Strategy"].kind == "FAULT"
+    world.cycle()
+    with pytest.raises(EngineFault) as raised:
+        world.cycle()
+    assert raised.value.code == "FS031"
+    assert "Strategy engine failed in 10 of 19 calls" in raised.value.found

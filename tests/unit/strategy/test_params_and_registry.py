@@ -106,7 +106,13 @@ def test_defaults_of_the_base_class_do_nothing():
 
 
 def test_examples_are_registered():
-    assert default_registry().names() == ["daily_momentum", "ema_cross", "quote_reversion"]
+    assert default_registry().names() == [
+        "daily_momentum",
+        "ema_cross",
+        "quote_reversion",
+        "target_weights",
+        "volatility_breakout",
+    ]
 
 
 def test_registry_knows_who_was_registered():

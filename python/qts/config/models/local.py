@@ -12,6 +12,7 @@ from qts.config.models.safety import KillSwitchConfig
 HARD_MAX_EXPOSURE: Final = Decimal("0.95")
 HARD_MAX_SYMBOL_EXPOSURE: Final = Decimal("0.15")
 HARD_MAX_DAILY_LOSS: Final = Decimal("0.05")
+HARD_MAX_PER_TRADE: Final = Decimal("0.02")
 """Ceilings, as fractions of equity: no configuration and no operating state lifts a limit above them."""
 
 
@@ -33,6 +34,9 @@ class RiskConfig(Section):
     max_symbol_exposure_pct: Annotated[Fraction, Field(le=HARD_MAX_SYMBOL_EXPOSURE)] = Field(
         default=Decimal("0.10"), description="Most of the equity that one symbol may hold."
     )
+    sector_limit_pct: Fraction = Field(
+        default=Decimal("0.30"), description="Most of the equity that the symbols of one sector may hold together."
+    )
     daily_loss_warning_pct: Annotated[Fraction, Field(le=HARD_MAX_DAILY_LOSS)] = Field(
         default=Decimal("0.02"), description="Loss of the day from which on no entry is made."
     )
@@ -50,6 +54,20 @@ class RiskConfig(Section):
     )
     max_risk_score: Annotated[Number, Field(ge=0, le=1)] = Field(
         default=Decimal("0.7"), description="Most of the track's cash that one purchase may take."
+    )
+    per_trade_pct: Annotated[Fraction, Field(le=HARD_MAX_PER_TRADE)] = Field(
+        default=Decimal("0.005"), description="Most of the track's equity that an entry may lose down to its stop."
+    )
+    require_stop: Flag = Field(default=False, description="Whether an entry that names no stop is refused.")
+    max_adv_pct: Fraction = Field(
+        default=Decimal("0.01"),
+        description="Largest entry as a fraction of the average volume of a day, once known.",
+    )
+    limit_by_depth: Flag = Field(
+        default=False, description="Whether an entry is also limited by the quantity shown at the best price."
+    )
+    max_depth_pct: Fraction = Field(
+        default=Decimal("0.20"), description="Largest entry as a fraction of that quantity, if limit_by_depth is true."
     )
 
     @model_validator(mode="after")

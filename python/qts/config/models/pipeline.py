@@ -1,10 +1,10 @@
 """`pipeline.yaml`: strategies as a group, and the simulated venue."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from qts.config.fields import Whole, Words
+from qts.config.fields import Whole, Words, refuse
 from qts.config.models.base import Section
 
 
@@ -28,6 +28,25 @@ class ReentryCooldown(Section):
     portfolio: Cooldown = Field(default=0, description="PORTFOLIO: seconds, or `session`.")
 
 
+class PolicySettings(Section):
+    """How large an order of one strategy may be."""
+
+    max_order_qty: Annotated[Whole, Field(ge=1)] = Field(
+        description="Most of one purchase, in whole units (shares, coins)."
+    )
+    stage: Literal["WARN", "REDUCE", "BLOCK"] = Field(
+        default="WARN",
+        description="What happens to a larger one: WARN = cut to it, REDUCE = cut to reduce_to_qty, BLOCK = refused.",
+    )
+    reduce_to_qty: Annotated[Whole, Field(ge=0)] = Field(default=0, description="What REDUCE cuts to, in whole units.")
+
+    @model_validator(mode="after")
+    def _reduces(self) -> Self:
+        if self.reduce_to_qty > self.max_order_qty:
+            raise refuse("ordered", order="reduce_to_qty <= max_order_qty")
+        return self
+
+
 class StrategySettings(Section):
     """What holds for every strategy."""
 
@@ -36,6 +55,14 @@ class StrategySettings(Section):
     )
     reentry_cooldown_s: ReentryCooldown = Field(
         default_factory=ReentryCooldown, description="Pause between an exit and the next entry."
+    )
+    timeout_ms: Annotated[Whole, Field(ge=1)] = Field(
+        default=50,
+        description="Time, in milliseconds, after which an answer counts as failed on a live market; recorded and "
+        "simulated markets have all the time they need.",
+    )
+    policies: dict[str, PolicySettings] = Field(
+        default_factory=dict, description="How large an order may be, by the id of the strategy."
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from qts.config.fields import ClockTime, Day, Number, Whole, Word, refuse
 from qts.config.models.base import Section
+from qts.config.models.corporate import DividendRow, SplitRow
 
 
 class Dated(Section):
@@ -221,3 +222,5 @@ class Reference(Section):
     currencies: dict[str, CurrencyRow] = Field(description="Currencies by code.")
     classes: dict[str, InstrumentClass] = Field(description="Kinds of instruments by name.")
     instruments: dict[str, InstrumentRow] = Field(description="Instruments by symbol.")
+    dividends: dict[str, tuple[DividendRow, ...]] = Field(default_factory=dict, description="Dividends by symbol.")
+    splits: dict[str, tuple[SplitRow, ...]] = Field(default_factory=dict, description="Splits by symbol.")

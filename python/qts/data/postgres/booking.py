@@ -389,7 +389,8 @@ async def mail(link: Link, rows: Sequence[tuple[Any, ...]]) -> None:
 
 async def quarantine(link: Link, rows: Sequence[tuple[str, str, str]], now: datetime) -> None:
     """Keep rows (key, cause, content) that cannot be booked for a person to look at."""
-    await link.executemany(_QUARANTINE, [(*row, now) for row in rows])
+    if rows:
+        await link.executemany(_QUARANTINE, [(*row, now) for row in rows])
 
 
 async def lock_account(link: Link, account_id: str) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from qts.codes import UsageError
+from qts.data.capital import raise_conflicts
 from qts.data.contracts import Difference, EquityRow, FillRow, OrderRow, PositionRow, SessionRow
 from qts.data.corrections import Line, book
 from qts.data.exceptions import RowInvalid
 from qts.data.ledger import SEPARATOR, Holding
 from qts.data.postgres.booking import Batch, Booked, quarantine
+from qts.data.postgres.capital import CapitalBooks, put_capital, put_decisions
 from qts.data.postgres.errors import DRIVER, told
-from qts.data.postgres.ledger import Ledger
 from qts.data.records import Fill, LedgerEntry
 from qts.data.scales import from_units, to_units
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from qts.data.contracts import InstrumentRow, SessionStatus
+    from qts.data.contracts import CapitalRow, DecisionRow, InstrumentRow, SessionStatus
     from qts.data.records import JournalAck
 
 _BEGIN: Final = (
@@ -78,10 +79,8 @@ _KEY_LENGTH: Final = 160
 _FIGURES: Final = ("qty", "cost_total", "realized_pnl")
 
 
-class Runs(Ledger):
+class Runs(CapitalBooks):
     """The books of runs; see `RunBooks`."""
-
-    _numbers: dict[str, int]
 
     async def begin_run(self, session: SessionRow) -> None:
         """Open the books of a run; UsageError if its id is taken."""
@@ -123,11 +122,15 @@ class Runs(Ledger):
         equity: Sequence[EquityRow],
         *,
         ack: JournalAck | None = None,
+        funds: Sequence[CapitalRow] = (),
+        decisions: Sequence[DecisionRow] = (),
     ) -> int:
         """Write rows of a run in one transaction; return how many fills were in the ledger already."""
         number = await self._number_of(session)
         instruments = await self._scales_of(fill.symbol for fill in fills)
         now = self._clock.now_utc()
+        scale = await self._scale_of(session) if funds else 0
+        contradicting: list[str] = []
         try:
             entries, refused = _entries(session, fills, instruments, lambda _: None)
             batch = Batch(entries, instruments, now, mirrored=self.settings.mirror)
@@ -147,12 +150,17 @@ class Runs(Ledger):
                 await link.executemany(_ORDER, [(number, *row) for row in orders])
             if equity and is_new:
                 await _write_equity(link, number, equity)
+            against = await put_capital(link, session.account_id, scale, funds)
+            await quarantine(link, against, now)
+            contradicting[:] = [f"{key}: {cause}" for key, cause, _ in against]
+            await put_decisions(link, session.session_id, decisions)
             return booked
 
         booked = await self._unraced(
             lambda: self._in_transaction("trading", put, repeats=not equity or ack is not None)
         )
         self._tell(booked._replace(refused=[*booked.refused, *(cause for _, cause, _ in refused)]))
+        raise_conflicts(contradicting)
         return sum(1 for result in booked.results if result is not None and result.status == "DUPLICATE")
 
     async def run_fills(self, session: SessionRow) -> list[FillRow]:
@@ -236,25 +244,6 @@ class Runs(Ledger):
         result = book(derived.setdefault(place, Holding()), line, key)
         booked = None if row["realized_pnl"] is None else units("realized_pnl")
         return [] if result == booked else [Difference(*place, f"realized_pnl of {key}", result or 0, booked or 0)]
-
-    async def _number_of(self, session: SessionRow) -> int:
-        """Return the number of a run.
-
-        Raises:
-            UsageError: it was never begun here.
-        """
-        self._pools.check_open()
-        number = self._numbers.get(session.session_id)
-        if number is None:
-            rows = await self._fetch("trading", "SELECT no FROM sessions WHERE session_id = $1", session.session_id)
-            if not rows:
-                raise UsageError(
-                    found=f"run {session.session_id!r}, which was never begun",
-                    expected="begin_run first",
-                    hint="open the books of the run before writing to them",
-                )
-            number = self._numbers[session.session_id] = int(rows[0]["no"])
-        return number
 
 
 async def _acknowledged(link: Any, journal: str, now: datetime) -> int:  # noqa: ANN401

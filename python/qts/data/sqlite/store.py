@@ -7,8 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from qts.codes import UsageError
+from qts.data.capital import check_capital, decision_row
 from qts.data.contracts import (
+    CapitalEntryRow,
+    CapitalHoldRow,
+    CapitalPoolRow,
+    CapitalRow,
+    CapitalTransferRow,
     CurrencyRow,
+    DecisionRow,
     Difference,
     EquityRow,
     FillRow,
@@ -19,13 +26,13 @@ from qts.data.contracts import (
     SessionRow,
     StoreCondition,
 )
-from qts.data.exceptions import LedgerConflict, LedgerMismatch, StoreUnavailable
-from qts.data.sqlite import booking, schema
+from qts.data.exceptions import CapitalNotKept, LedgerConflict, LedgerMismatch, StoreUnavailable
+from qts.data.sqlite import booking, capital, schema
 from qts.data.sqlite.connection import open_database
 from qts.data.sqlite.verify import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -46,21 +53,27 @@ class SQLiteStore:
         path: the database file, created with its directory if absent; None for a temporary database on disk, gone
             when the store is closed.
         batch: rows collected before they are written.
+        keep_decisions: whether decisions are written; False where a report keeps their lines anyway.
 
     Raises:
         UsageError: the file cannot be opened or is not one of ours.
     """
 
-    def __init__(self, path: Path | None = None, *, batch: int = _BATCH) -> None:
+    def __init__(self, path: Path | None = None, *, batch: int = _BATCH, keep_decisions: bool = True) -> None:
         self._name = "temporary database" if path is None else str(path)
         self._db = open_database(path)
         self._batch = batch
+        self._keeps_decisions = keep_decisions
         self._session_no = booking.NO_SESSION
         self._broker = ""
         self._account = ""
         self._fills: list[FillRow] = []
         self._orders: dict[int, OrderRow] = {}
         self._equity: list[EquityRow] = []
+        self._capital: list[CapitalRow] = []
+        self._decisions: list[DecisionRow] = []
+        self._session: SessionRow | None = None
+        self._scale = 0
         self.duplicates = 0
         """Fills of this session that were in the ledger already."""
 
@@ -116,6 +129,8 @@ class SQLiteStore:
             self._session_no = booking.begin_session(self._db, self._name, session)
         self._broker = session.broker
         self._account = session.account_id
+        self._session = session
+        self._scale = capital.scale_of(self._db, session)
         self.duplicates = 0
 
     def end_session(self, status: SessionStatus, *, ended_ns: int, cash_end: int, decision_hash: str) -> None:
@@ -148,6 +163,28 @@ class SQLiteStore:
         if len(self._equity) >= self._batch:
             self.flush()
 
+    def record_capital(self, rows: Sequence[CapitalRow]) -> None:
+        """Take in rows of capital that belong together; raises what `flush` raises when the batch is full.
+
+        Raises:
+            EngineFault: FS086, one of them cannot be kept; none is.
+        """
+        check_capital(rows)
+        self._capital.extend(rows)
+        if len(self._capital) >= self._batch:
+            self.flush()
+
+    def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
+        """Take in a decision; raises what `flush` raises when the batch is full."""
+        if not self._keeps_decisions:
+            return
+        self._decisions.append(decision_row(decision_id, ts_ns, line))
+        if len(self._decisions) >= self._batch:
+            self.flush()
+
+    def decisions_durable(self) -> None:
+        """Do nothing: what can be run again is written in batches, without waiting for the disk."""
+
     def flush(self) -> FlushResult:
         """Write everything pending in one transaction.
 
@@ -158,28 +195,37 @@ class SQLiteStore:
         Raises:
             LedgerConflict: a fill contradicts the ledger or breaks its rules.
             LedgerMismatch: more was sold than was held.
+            CapitalNotKept: FS086, a row of capital contradicts one that stands.
             StoreUnavailable: the database cannot be written; everything pending is kept for the next attempt.
         """
-        if not (self._fills or self._orders or self._equity):
+        if not (self._fills or self._orders or self._equity or self._capital or self._decisions):
             return FlushResult(0, 0, 0, 0)
-        if self._session_no == booking.NO_SESSION:
-            raise UsageError(
-                found="rows without a session",
-                expected="begin_session first",
-                hint="open a session before recording",
-            )
+        session = self._open_session()
         with self._transaction():
             written = booking.Books(self._db, self._account).write_run(
                 self._session_no, self._broker, self._fills, self._orders.values(), self._equity
             )
+            refused = capital.put_capital(self._db, self._session_no, self._account, self._scale, self._capital)
+            capital.put_decisions(self._db, session.session_id, self._decisions)
         duplicates = len(self._fills) - written.fills - len(written.refused)
         result = FlushResult(written.fills, duplicates, len(self._orders), len(self._equity))
         self.duplicates += result.duplicates
         self._fills.clear()
         self._orders.clear()
         self._equity.clear()
-        _raise_for(written)
+        self._capital.clear()
+        self._decisions.clear()
+        _raise_for(written, refused)
         return result
+
+    def _open_session(self) -> SessionRow:
+        if self._session is None:
+            raise UsageError(
+                found="rows without a session",
+                expected="begin_session first",
+                hint="open a session before recording",
+            )
+        return self._session
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -218,6 +264,31 @@ class SQLiteStore:
         self.flush()
         return map(EquityRow._make, self._db.execute(schema.EQUITY_OF_SESSION, (self._session_no,)))
 
+    def iter_capital_entries(self) -> Iterator[CapitalEntryRow]:
+        """Return the lines of the capital ledger of the session's account in the order of booking."""
+        self.flush()
+        return iter(capital.entries_of(self._db, self._open_session()))
+
+    def iter_capital_transfers(self) -> Iterator[CapitalTransferRow]:
+        """Return the transfers of the session's account in the order in which they were asked for."""
+        self.flush()
+        return iter(capital.transfers_of(self._db, self._open_session()))
+
+    def iter_capital_holds(self) -> Iterator[CapitalHoldRow]:
+        """Return the holds of the session's account by id."""
+        self.flush()
+        return iter(capital.holds_of(self._db, self._open_session()))
+
+    def iter_capital_pools(self) -> Iterator[CapitalPoolRow]:
+        """Return the pools of the session's account by name."""
+        self.flush()
+        return iter(capital.pools_of(self._db, self._open_session()))
+
+    def iter_decisions(self) -> Iterator[DecisionRow]:
+        """Return the decisions of the session in order of time."""
+        self.flush()
+        return iter(capital.decisions_of(self._db, self._open_session()))
+
     def positions(self) -> list[PositionRow]:
         """Return every position of the session's account, closed ones included, by track and symbol."""
         self.flush()
@@ -230,7 +301,7 @@ class SQLiteStore:
         return differences(self._db)
 
 
-def _raise_for(written: booking.Written) -> None:
+def _raise_for(written: booking.Written, funds: Sequence[str]) -> None:
     if written.refused:
         raise LedgerConflict(
             "FS122",
@@ -244,4 +315,11 @@ def _raise_for(written: booking.Written) -> None:
             found=f"more of {', '.join(written.oversold)} was sold than was held",
             expected="sales of what is held",
             hint="reconcile the position with the broker",
+        )
+    if funds:
+        raise CapitalNotKept(
+            "FS086",
+            found=funds[0],
+            expected="a key of the capital ledger that always carries the same row",
+            hint="look at the table fill_quarantine; the first row stands",
         )

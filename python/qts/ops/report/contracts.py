@@ -1,8 +1,18 @@
 """What a report is made from. Money, prices and quantities are integers in their scales until they are written."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from qts.capital.config import CapitalFlowConfig
+from qts.engines.performance_contracts import PerformanceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
+
+    from qts.capital.contracts import CapitalPoolContract, CapitalTransfer
 
 
 class DataRow(NamedTuple):
@@ -44,6 +54,58 @@ class FaultFigure(NamedTuple):
     suspended: bool
 
 
+class PoolDay(NamedTuple):
+    """A pool at the end of a day. Money in units of the account's currency."""
+
+    day: str
+    pool: str
+    total: int
+    available: int
+    invested: int
+    reserved: int
+    held: int
+    unrealized: int
+    unit_price: Decimal
+    share: Decimal
+    target: Decimal
+
+
+class TransferRow(NamedTuple):
+    """A transfer as it stood last."""
+
+    transfer: CapitalTransfer
+    code: str
+    """Why it waits or was refused; empty if nothing is in its way."""
+
+
+class AlertDay(NamedTuple):
+    """A finding of the capital room on a day."""
+
+    day: str
+    code: str
+    pool: str
+    """Empty for a finding that is of no single pool."""
+    severity: str
+    text: str
+    """The first of the day."""
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapitalFigures:
+    """The pools of a run: how they ended, how they got there, and what moved between them."""
+
+    pools: Sequence[CapitalPoolContract]
+    """At the end."""
+    daily: Sequence[PoolDay]
+    """In order of day, the pools of a day in their own order."""
+    transfers: Sequence[TransferRow]
+    """In the order of their request."""
+    alerts: Sequence[AlertDay]
+    transfers_left_out: int = 0
+    """Transfers beyond what is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFigures:
     """Everything about a finished run that is not a row of the store."""
@@ -74,3 +136,7 @@ class RunFigures:
     """Decisions by action and reason, "ACTION:REASON" -> count."""
     states: Sequence[StateChange] = ()
     faults: Sequence[FaultFigure] = ()
+    performance: PerformanceSettings = field(default_factory=PerformanceSettings)
+    """Parameters of the statistics."""
+    capital: CapitalFlowConfig = field(default_factory=CapitalFlowConfig)
+    """Rules of the capital room, where the run has pools."""

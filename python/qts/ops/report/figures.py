@@ -5,25 +5,34 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from qts.money import format_units
+from qts.ops.report.capital import capital_dict
+from qts.ops.report.performance import performance_dict
 
 if TYPE_CHECKING:
+    from qts.engines import PerformanceFigures
     from qts.instruments import Catalog
-    from qts.ops.report.contracts import RunFigures
+    from qts.ops.report.contracts import CapitalFigures, RunFigures
     from qts.ops.report.recorder import RunRecorder
 
 _FRACTION: Final = Decimal("0.00000001")
 _LATENCY_KEYS: Final = ("p50", "p99", "p999", "max")
 
 
-def report_dict(run: "RunFigures", recorder: "RunRecorder", catalog: "Catalog", fills: int) -> dict[str, Any]:
-    """Return the content of `report.json`."""
+def report_dict(
+    run: "RunFigures",
+    recorder: "RunRecorder",
+    catalog: "Catalog",
+    performance: "PerformanceFigures",
+    capital: "CapitalFigures | None",
+) -> dict[str, Any]:
+    """Return the content of `report.json`; `capital` is there only if the run has pools."""
     scale = catalog.currency(run.currency).scale
 
     def money(units: int) -> str:
         return format_units(units, scale)
 
     fall, base = recorder.max_drawdown
-    return {
+    report = {
         "run": {
             "id": run.run_id,
             "mode": run.mode,
@@ -47,7 +56,7 @@ def report_dict(run: "RunFigures", recorder: "RunRecorder", catalog: "Catalog", 
         },
         "events": {level: dict(counters) for level, counters in run.events.items()},
         "orders": dict(run.order_counts),
-        "fills": fills,
+        "fills": performance.account.money.fills,
         "positions": list(_positions(run, catalog)),
         "risk": {"actions": dict(sorted(run.risk_actions.items()))},
         "states": [change._asdict() for change in run.states],
@@ -56,7 +65,11 @@ def report_dict(run: "RunFigures", recorder: "RunRecorder", catalog: "Catalog", 
             for name, row in run.latency_ns.items()
         },
         "faults": [fault._asdict() for fault in run.faults],
+        "performance": performance_dict(performance, scale),
     }
+    if capital is not None:
+        report["capital"] = capital_dict(capital, run.capital, scale)
+    return report
 
 
 def _positions(run: "RunFigures", catalog: "Catalog") -> Iterator[dict[str, str]]:

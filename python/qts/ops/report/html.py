@@ -4,6 +4,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from qts.ops.report.messages import say
+from qts.ops.report.panels import capital_panels, grouped, performance_panel, shown
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,6 +18,8 @@ _MONEY: Final = (
 _ENTRIES: Final = frozenset({"ENTRY", "ADD"})
 _REASONS_SHOWN: Final = 4
 
+_CHART: Final = {"displaylogo": False, "responsive": True}
+
 _STYLE: Final = """
 body { font-family: system-ui, "Apple SD Gothic Neo", "Noto Sans KR", sans-serif; margin: 2rem auto; max-width: 1200px;
        padding: 0 1rem; color: #222; }
@@ -26,11 +29,14 @@ table { border-collapse: collapse; } td, th { padding: .25rem 1rem .25rem 0; tex
 td:first-child { white-space: nowrap; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 tr + tr td { border-top: 1px solid #eee; }
+.wide { overflow: auto; max-height: 50rem; margin-bottom: .7rem; } .grid { font-size: .9rem; }
+.grid th { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #bbb; white-space: nowrap; }
+.grid th.n { text-align: right; } .grid td.n { white-space: nowrap; }
 """
 
 
-def page(report: dict[str, Any], chart: "Figure", lang: "Lang") -> str:
-    """Return the page: key figures, charts, open positions, refusals, faults, latencies."""
+def page(report: dict[str, Any], chart: "Figure", pools: "Figure | None", lang: "Lang") -> str:
+    """Return the page: key figures, charts, performance, pools, open positions, refusals, faults, latencies."""
     run = report["run"]
     title = f"{say('title', lang)}: {run['strategy']}"
     parts = [
@@ -41,7 +47,13 @@ def page(report: dict[str, Any], chart: "Figure", lang: "Lang") -> str:
         f"<p class='sub'>{escape(run['mode'])} · {escape(run['id'])} · {say('decision_hash', lang)} "
         f"{escape(run['decision_hash'][:16])}</p>",
         f"<h2>{say('key_figures', lang)}</h2>{_table(key_figures(report, lang))}",
-        chart.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}),
+        chart.to_html(full_html=False, include_plotlyjs=True, config=_CHART),
+        performance_panel(report["performance"], lang),
+    ]
+    if pools is not None:
+        charts = pools.to_html(full_html=False, include_plotlyjs=False, config=_CHART)
+        parts.append(capital_panels(report["capital"], charts, lang))
+    parts += [
         f"<h2>{say('positions', lang)}</h2>{_table(_positions(report, lang))}",
         f"<h2>{say('refusals', lang)}</h2>{_table([(k, f'{n:,}') for k, n in report['risk']['actions'].items()])}",
     ]
@@ -60,7 +72,7 @@ def key_figures(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
         (say("records", lang), f"{report['events']['P1']['admitted']:,}"),
         (say("speed", lang), f"{run['events_per_s']:,}"),
     ]
-    rows += [(say(name, lang), f"{_grouped(account[name])} {account['currency']}") for name in _MONEY]
+    rows += [(say(name, lang), f"{grouped(account[name])} {account['currency']}") for name in _MONEY]
     rows += [
         (say("max_drawdown", lang), f"{float(account['max_drawdown']) * 100:.3f} %"),
         (
@@ -69,12 +81,42 @@ def key_figures(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
         ),
         (say("fills", lang), f"{report['fills']:,}"),
     ]
+    rows += _performance(report, lang)
     refused = _refused(report)
     if refused:
         rows.append((say("refused", lang), refused))
     bad_rows = sum(row["bad_rows"] for row in run["data"])
     if bad_rows:
         rows.append((say("bad_rows", lang), f"{bad_rows:,}"))
+    return rows
+
+
+def _performance(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
+    """Return the figures that a run is judged by first, as far as they can be told; then its pools, if any."""
+    account = report["performance"]["account"]
+    returns, trades = account["returns"] or {}, account["trades"]
+    rows = [
+        (say(name, lang), shown(value, kind))
+        for name, value, kind in (
+            ("cagr", returns.get("cagr"), "pct"),
+            ("sharpe", returns.get("sharpe") if returns.get("days", 0) > 1 else None, "ratio"),
+            ("trades", trades["trades"] or None, "count"),
+            ("win_rate", trades["win_rate"], "pct"),
+            ("profit_factor", trades["profit_factor"], "ratio"),
+        )
+        if value is not None
+    ]
+    capital = report.get("capital")
+    if capital is not None:
+        rows += [
+            (
+                f"{say('pool', lang)} {row['pool']}",
+                f"{grouped(row['total'])} ({float(row['share']) * 100:.2f} %), {row['state']}",
+            )
+            for row in capital["pools"]
+        ]
+        committed = sum(row["status"] == "COMMITTED" for row in capital["transfers"])
+        rows.append((say("transfers", lang), f"{committed:,}"))
     return rows
 
 
@@ -102,7 +144,7 @@ def fault_rows(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
 
 def _positions(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
     rows = [
-        (f"{row['symbol']} {row['track']}", f"{_grouped(row['qty'])} @ {_grouped(row['avg_price'])}")
+        (f"{row['symbol']} {row['track']}", f"{grouped(row['qty'])} @ {grouped(row['avg_price'])}")
         for row in report["positions"]
     ]
     return rows or [(say("flat", lang), "")]
@@ -114,11 +156,6 @@ def _latency(report: dict[str, Any]) -> list[tuple[str, str]]:
         for name, row in report["latency_us"].items()
         if row["n"]
     ]
-
-
-def _grouped(number: str) -> str:
-    whole, point, fraction = number.partition(".")
-    return f"{int(whole):,}{point}{fraction}" if whole not in ("-0", "") else number
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qts.codes import aligned, language
+from qts.ops.report.capital import capital_frames
 from qts.ops.report.charts import ChartData, Line, Marks, figure
+from qts.ops.report.charts_capital import capital_figure, pool_lines
 from qts.ops.report.figures import report_dict
 from qts.ops.report.html import fault_rows, key_figures
+from qts.ops.report.performance import performance_of
 from qts.ops.report.series import Thinned
 from qts.ops.report.verify import Identity
-from qts.ops.report.write import write_report
+from qts.ops.report.write import PoolsPart, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
     from qts.codes import Lang
     from qts.data import FillRow, RunStore
+    from qts.engines import PerformanceFigures
     from qts.instruments import Catalog
+    from qts.ops.report.capital import CapitalFrames
     from qts.ops.report.contracts import RunFigures
     from qts.ops.report.recorder import RunRecorder
 
@@ -57,8 +62,11 @@ class BacktestResult:
         self._store = store
         self._catalog = catalog
         self._release = weakref.finalize(self, _close_both, recorder, store)
-        self._fill_count = sum(1 for _ in store.iter_fills())
-        self.report: dict[str, Any] = report_dict(run, recorder, catalog, self._fill_count)
+        self._pools = recorder.capital()
+        figures = performance_of(run, recorder, store, catalog, self._pools)
+        self.figures: PerformanceFigures = figures
+        """Performance of the account, each track and each strategy, exact."""
+        self.report: dict[str, Any] = report_dict(run, recorder, catalog, figures, self._pools)
         """The content of `report.json`."""
 
     def __enter__(self) -> Self:
@@ -84,7 +92,7 @@ class BacktestResult:
 
     def __repr__(self) -> str:
         equity = self.report["account"]["equity_end"]
-        return f"<BacktestResult {self._run.strategy}: {self._fill_count} fills, equity {equity}>"
+        return f"<BacktestResult {self._run.strategy}: {self.report['fills']} fills, equity {equity}>"
 
     def _repr_html_(self) -> str:
         """Return the key figures as a table, for notebooks."""
@@ -157,6 +165,17 @@ class BacktestResult:
             index=pd.DatetimeIndex([row.ts_ns for row in samples], tz="UTC", name="time"),
         )
 
+    @property
+    def performance(self) -> dict[str, Any]:
+        """Figures of the account, each track and each strategy as they are in `report.json`."""
+        performance: dict[str, Any] = self.report["performance"]
+        return performance
+
+    @property
+    def capital(self) -> "CapitalFrames | None":
+        """Pools by day, transfers and findings as frames; None if the run has no pools."""
+        return None if self._pools is None else capital_frames(self._pools, self._money_scale)
+
     def identity(self) -> Identity:
         """Recompute the cash at the end from the fills; `holds` says whether it is the account's to the last digit."""
         account = self.report["account"]
@@ -171,12 +190,17 @@ class BacktestResult:
         """Return an interactive chart: equity, drawdown, and each traded symbol with its fills."""
         return figure(self._chart_data(), lang or language())
 
+    def plot_capital(self, lang: "Lang | None" = None) -> "Figure | None":
+        """Return an interactive chart of the pools: shares against targets, unit prices; None without pools."""
+        return None if self._pools is None else capital_figure(pool_lines(self._pools.daily), lang or language())
+
     def write(self, out: Path | str) -> Path:
         """Write the report to the directory `out` and return it. It appears whole or not at all.
 
         Raises:
             UsageError: `out` cannot be written to, or holds something that is not a report; nothing was changed.
         """
+        chart = self.plot_capital()
         return write_report(
             Path(out),
             report=self.report,
@@ -185,6 +209,7 @@ class BacktestResult:
             catalog=self._catalog,
             money_scale=self._money_scale,
             chart=self.plot(),
+            pools=None if self._pools is None or chart is None else PoolsPart(self._pools, chart),
             lang=language(),
         )
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qts.money import format_units
+from qts.ops.report.capital import POOL_COLUMNS, TRANSFER_COLUMNS, pool_rows, transfer_rows
 from qts.ops.report.figures import average_price
 
 if TYPE_CHECKING:
     from qts.data import RunStore
     from qts.instruments import Catalog
+    from qts.ops.report.contracts import CapitalFigures
 
 FILL_COLUMNS: Final = (
     "fill_id", "ts_ns", "order_id", "decision_id", "symbol", "track", "side", "qty", "price", "fee", "tax", "reason",
@@ -101,6 +103,16 @@ def write_equity(path: Path, store: "RunStore", money_scale: int) -> int:
             )
 
     return _write(path, EQUITY_COLUMNS, rows())
+
+
+def write_pools(path: Path, figures: "CapitalFigures", money_scale: int) -> int:
+    """Write `capital_pools.csv`, a row a day and pool, and return the number of rows."""
+    return _write(path, POOL_COLUMNS, pool_rows(figures, money_scale))
+
+
+def write_transfers(path: Path, figures: "CapitalFigures", money_scale: int) -> int:
+    """Write `capital_transfers.csv` and return the number of transfers."""
+    return _write(path, TRANSFER_COLUMNS, transfer_rows(figures, money_scale))
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.codes import UsageError
 from qts.ops.report.html import page
-from qts.ops.report.tables import write_equity, write_fills, write_orders
+from qts.ops.report.tables import write_equity, write_fills, write_orders, write_pools, write_transfers
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from qts.codes import Lang
     from qts.data import RunStore
     from qts.instruments import Catalog
+    from qts.ops.report.contracts import CapitalFigures
 
 FILES: Final = frozenset({"report.json", "fills.csv", "orders.csv", "decisions.jsonl", "equity.csv", "report.html"})
 """What a report directory holds, no more and no less."""
+CAPITAL_FILES: Final = frozenset({"capital_pools.csv", "capital_transfers.csv"})
+"""And what is beside them if the run has pools."""
+
+
+class PoolsPart(NamedTuple):
+    """What a report has of the pools."""
+
+    figures: "CapitalFigures"
+    chart: "Figure"
 
 
 def check_target(out: Path) -> None:
@@ -36,9 +46,9 @@ def check_target(out: Path) -> None:
             hint="choose another --out",
         )
     held = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
-    # A lone report.json or fills.csv may be anybody's: only all six together are surely ours to replace.
-    if held and held != FILES:
-        names = sorted(held - FILES or held)
+    # A lone report.json or fills.csv may be anybody's: only all of them together are surely ours to replace.
+    if held and held not in (FILES, FILES | CAPITAL_FILES):
+        names = sorted(held - FILES - CAPITAL_FILES or held)
         raise UsageError(
             found=f"{out} holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
             expected="a new directory, an empty one, or one with an earlier report, which would be replaced",
@@ -55,9 +65,10 @@ def write_report(
     catalog: "Catalog",
     money_scale: int,
     chart: "Figure",
+    pools: "PoolsPart | None",
     lang: "Lang",
 ) -> Path:
-    """Write all six files beside `out`, then put them in its place. An earlier report is replaced.
+    """Write all files beside `out`, then put them in its place. An earlier report is replaced.
 
     Raises:
         UsageError: see `check_target`, or the place cannot be written to; what was there stays as it was.
@@ -70,7 +81,11 @@ def write_report(
         write_orders(part / "orders.csv", store, catalog)
         write_equity(part / "equity.csv", store, money_scale)
         shutil.copyfile(decisions, part / "decisions.jsonl")
-        (part / "report.html").write_text(page(report, chart, lang), encoding="utf-8")
+        if pools is not None:
+            write_pools(part / "capital_pools.csv", pools.figures, money_scale)
+            write_transfers(part / "capital_transfers.csv", pools.figures, money_scale)
+        html = page(report, chart, None if pools is None else pools.chart, lang)
+        (part / "report.html").write_text(html, encoding="utf-8")
 
     try:
         _replace(out, fill)

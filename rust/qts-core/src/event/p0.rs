@@ -53,11 +53,12 @@ pub enum EndReason {
     QtyInvalid,
     UnknownOrder,
     NoReferencePrice,
+    PoolBlocked,
 }
 
 impl EndReason {
     /// Every member, in the order of its number.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::UserCancel,
         Self::ImmediateOrCancel,
         Self::SessionEnd,
@@ -68,6 +69,7 @@ impl EndReason {
         Self::QtyInvalid,
         Self::UnknownOrder,
         Self::NoReferencePrice,
+        Self::PoolBlocked,
     ];
 }
 
@@ -85,6 +87,7 @@ impl EndReason {
             Self::QtyInvalid => "QTY_INVALID",
             Self::UnknownOrder => "UNKNOWN_ORDER",
             Self::NoReferencePrice => "NO_REFERENCE_PRICE",
+            Self::PoolBlocked => "POOL_BLOCKED",
         }
     }
 

@@ -3,13 +3,15 @@
 //! An order that a gate refuses never reaches the venue; one that passes holds a reservation for the worst that its
 //! fill can cost, so that cash and holdings can never be spent twice.
 
+mod reserved;
 mod state;
 mod table;
 
 use thiserror::Error;
 
+pub use reserved::Reserved;
 pub use state::{OrderEvent, OrderState};
-pub use table::{FillTotals, Holdings, OrderRequest, OrderTable, WorkingOrder};
+pub use table::{FillTotals, Holdings, OrderRequest, OrderTable, PoolFunds, WorkingOrder};
 
 use crate::event::OrderId;
 use crate::fixed::FixedError;

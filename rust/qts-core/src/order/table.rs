@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OrderError, OrderEvent, OrderState};
+use super::{OrderError, OrderEvent, OrderState, Reserved};
 use crate::event::{EndReason, OrderId, Side, Track};
 use crate::fixed::{Money, Price, Qty};
 use crate::instrument::{Instrument, InstrumentId};
@@ -34,6 +34,17 @@ pub struct Holdings {
     pub cash: Money,
     /// Quantity held by the order's track, in quantity units.
     pub position: Qty,
+    /// What the pool of the order's track lets purchases have; `None` if pools are not funded.
+    pub pool: Option<PoolFunds>,
+}
+
+/// What the gate needs to know of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolFunds {
+    /// Cash in money units that is not set aside, reservations not yet deducted.
+    pub spendable: Money,
+    /// Whether purchases are refused.
+    pub is_blocked: bool,
 }
 
 /// An order that can still fill.
@@ -75,7 +86,7 @@ pub struct FillTotals {
 pub struct OrderTable {
     last_id: u64,
     working: BTreeMap<u64, WorkingOrder>,
-    reserved: Money,
+    reserved: Reserved,
     ended: [u64; OrderState::ALL.len()],
 }
 
@@ -99,7 +110,7 @@ impl OrderTable {
             Ok(reserved) => {
                 let order =
                     WorkingOrder { id, request, state: OrderState::Submitted, filled: Qty(0), reserved };
-                self.reserved = Money(self.reserved.0.saturating_add(reserved.0));
+                self.reserved.hold(request.track, reserved);
                 self.working.insert(id.0, order);
                 Ok(order)
             }
@@ -132,12 +143,22 @@ impl OrderTable {
                 if request.qty.0 > free { Err(EndReason::InsufficientPosition) } else { Ok(Money(0)) }
             }
             Side::Buy => {
-                let free = holdings.cash.0.saturating_sub(self.reserved.0);
+                let free = self.free_for(request.track, holdings)?;
                 // A cost beyond the range of money is certainly beyond the cash.
                 let cost = worst_cost(instrument, request.limit, request.qty, now_ns)
                     .map_err(|_| EndReason::InsufficientCash)?;
-                if cost.0 > free { Err(EndReason::InsufficientCash) } else { Ok(cost) }
+                if cost.0 > free.0 { Err(EndReason::InsufficientCash) } else { Ok(cost) }
             }
+        }
+    }
+
+    /// Cash that a purchase of `track` may take, in money units.
+    fn free_for(&self, track: Track, holdings: Holdings) -> Result<Money, EndReason> {
+        let free = holdings.cash.saturating_sub(self.reserved());
+        match holdings.pool {
+            Some(pool) if pool.is_blocked => Err(EndReason::PoolBlocked),
+            Some(pool) => Ok(free.min(pool.spendable.saturating_sub(self.reserved.of(track)))),
+            None => Ok(free),
         }
     }
 
@@ -180,12 +201,12 @@ impl OrderTable {
             Side::Buy if left.0 == 0 => Money(0),
             Side::Buy => worst_cost(instrument, order.request.limit, left, now_ns)?,
         };
-        let released = order.reserved.0.saturating_sub(still_reserved.0);
+        let released = order.reserved.saturating_sub(still_reserved);
         order.filled = filled;
         order.state = state;
         order.reserved = still_reserved;
         let order = *order;
-        self.reserved = Money(self.reserved.0.saturating_sub(released));
+        self.reserved.release(order.request.track, released);
         if order.state.is_terminal() {
             self.drop_order(&order);
         }
@@ -194,7 +215,7 @@ impl OrderTable {
 
     fn drop_order(&mut self, order: &WorkingOrder) {
         self.working.remove(&order.id.0);
-        self.reserved = Money(self.reserved.0.saturating_sub(order.reserved.0));
+        self.reserved.release(order.request.track, order.reserved);
         self.count(order.state);
     }
 
@@ -236,7 +257,12 @@ impl OrderTable {
 
     /// Cash held for working buys, in money units.
     pub const fn reserved(&self) -> Money {
-        self.reserved
+        self.reserved.total()
+    }
+
+    /// The same by the track that pays.
+    pub const fn reserved_by_track(&self) -> &Reserved {
+        &self.reserved
     }
 
     /// Number of orders that ended in each state, in the order of [`OrderState::ALL`].

@@ -26,7 +26,7 @@ fn sell(limit: i64, qty: i64) -> OrderRequest {
 }
 
 fn holding(cash: i64, position: i64) -> Holdings {
-    Holdings { cash: Money(cash), position: Qty(position) }
+    Holdings { cash: Money(cash), position: Qty(position), pool: None }
 }
 
 fn admit(table: &mut OrderTable, request: OrderRequest, holdings: Holdings) -> Result<OrderId, EndReason> {
@@ -79,6 +79,29 @@ fn cash_cannot_be_promised_twice() {
     assert_eq!(second, Err(EndReason::InsufficientCash));
     assert_eq!(table.reserved(), Money(700_105));
     admit(&mut table, buy(70_000, 10), holding(1_400_210, 0)).unwrap();
+}
+
+#[test]
+fn a_pool_binds_its_own_track_and_the_account_binds_all() {
+    let mut table = OrderTable::default();
+    let pool = |cash, spendable, is_blocked| Holdings {
+        cash: Money(cash),
+        position: Qty(10),
+        pool: Some(PoolFunds { spendable: Money(spendable), is_blocked }),
+    };
+    let swing = OrderRequest { track: Track::Swing, ..buy(70_000, 10) };
+    admit(&mut table, buy(70_000, 10), pool(i64::MAX, 1_400_209, false)).unwrap();
+    let over = admit(&mut table, buy(70_000, 10), pool(i64::MAX, 1_400_209, false));
+    assert_eq!(over, Err(EndReason::InsufficientCash));
+    assert_eq!(admit(&mut table, swing, pool(i64::MAX, 700_104, false)), Err(EndReason::InsufficientCash));
+    assert_eq!(admit(&mut table, swing, pool(1_400_209, 700_105, false)), Err(EndReason::InsufficientCash));
+    admit(&mut table, swing, pool(1_400_210, 700_105, false)).unwrap();
+    let held = *table.reserved_by_track();
+    assert_eq!(Track::ALL.map(|track| held.of(track).0), [700_105, 700_105, 0]);
+    let blocked = pool(i64::MAX, i64::MAX, true);
+    assert_eq!(admit(&mut table, buy(70_000, 1), blocked), Err(EndReason::PoolBlocked));
+    admit(&mut table, sell(70_000, 10), blocked).unwrap();
+    assert_eq!(*table.reserved_by_track(), held);
 }
 
 #[test]

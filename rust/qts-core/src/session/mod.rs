@@ -6,6 +6,7 @@
 //! on each before anything later exists, so nothing can be seen early.
 
 mod native;
+mod pools;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::instrument::InstrumentTable;
 use crate::market::bars::{Bar, BarSeriesError};
 use crate::market::source::{MarketSource, RecordLog, SourceError};
 use crate::market::tap::PriceTap;
-use crate::order::{Holdings, OrderError, OrderEvent, OrderRequest, OrderTable};
+use crate::order::{Holdings, OrderError, OrderEvent, OrderRequest, OrderTable, PoolFunds};
 use crate::shadow::{BookError, PositionBook};
 use crate::sim::latency::LatencyModel;
 use crate::sim::matcher::{BookReport, Match, OrderKind, SimOrder, TimeInForce};
@@ -425,6 +426,11 @@ impl<C: Clock> StepEngine<C> {
         let holdings = Holdings {
             cash: self.native.book.account().cash,
             position: self.native.book.position(request.instrument, request.track).qty,
+            pool: self
+                .native
+                .book
+                .pool(request.track)
+                .map(|pool| PoolFunds { spendable: pool.spendable(), is_blocked: pool.is_blocked }),
         };
         match self.native.orders.admit(request, instrument, holdings, self.now_ns) {
             Ok(order) => {

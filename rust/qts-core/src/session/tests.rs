@@ -11,6 +11,8 @@ use crate::market::source::SourceError;
 use crate::sim::matcher::{OrderKind, TimeInForce};
 use crate::testing::krx_table;
 
+mod pools;
+
 const SAMSUNG: InstrumentId = InstrumentId(0);
 const MS: i64 = 1_000_000;
 

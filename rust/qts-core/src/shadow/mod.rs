@@ -2,8 +2,17 @@
 //!
 //! Written only by the applier of P0 events, read by everybody. The cost basis is an exact total: a purchase adds its
 //! amount, a sale of `q` out of `Q` removes `floor(cost × q / Q)` (spec 02 §5.6), so that average prices never drift.
+//! Once pools are funded, the cash of each track is counted beside the account's, by the same fills.
+
+mod pools;
+mod split;
 
 use thiserror::Error;
+
+pub use pools::{Pool, PoolError};
+pub use split::{SplitError, SplitRow};
+
+use pools::{Pools, cash_after};
 
 use crate::event::{FillPayload, Side, Track};
 use crate::fixed::{FixedError, Money, Price, Qty};
@@ -71,6 +80,8 @@ pub struct Account {
 pub struct PositionBook {
     positions: Vec<[Position; Track::COUNT]>,
     account: Account,
+    /// None until they are funded.
+    pools: Option<Pools>,
 }
 
 impl PositionBook {
@@ -79,6 +90,7 @@ impl PositionBook {
         Self {
             positions: vec![[Position::default(); Track::COUNT]; instruments],
             account: Account { cash, ..Account::default() },
+            pools: None,
         }
     }
 
@@ -94,9 +106,11 @@ impl PositionBook {
             Side::Sell => sold(before, fill)?,
         };
         let account = self.account_after(fill, realized)?;
+        let pools = self.pools.as_ref().map(|pools| pools.after(fill)).transpose()?;
         // Everything that can fail has been computed: from here on the fill is booked as a whole.
         *self.slot(fill.instrument, fill.track)? = position;
         self.account = account;
+        self.pools = pools;
         Ok(Booking { position, realized })
     }
 
@@ -110,12 +124,8 @@ impl PositionBook {
 
     fn account_after(&self, fill: &FillPayload, realized: Money) -> Result<Account, FixedError> {
         let before = self.account;
-        let cash = match fill.side {
-            Side::Buy => before.cash.checked_sub(fill.amount)?,
-            Side::Sell => before.cash.checked_add(fill.amount)?,
-        };
         Ok(Account {
-            cash: cash.checked_sub(fill.fee)?.checked_sub(fill.tax)?,
+            cash: cash_after(before.cash, fill)?,
             fees: before.fees.checked_add(fill.fee)?,
             taxes: before.taxes.checked_add(fill.tax)?,
             realized: before.realized.checked_add(realized)?,

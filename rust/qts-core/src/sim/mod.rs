@@ -1,5 +1,6 @@
-//! The simulated venue: latency, the one matcher, and a synthetic market.
+//! The simulated venue: latency, the one matcher, a synthetic market, and days made up from daily bars.
 
+pub mod bridge;
 pub mod latency;
 pub mod matcher;
 pub mod synth;

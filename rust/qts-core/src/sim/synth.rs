@@ -26,7 +26,7 @@ mod book;
 mod curve;
 mod daily;
 mod flow;
-mod random;
+pub(super) mod random;
 
 pub use daily::SynthDaily;
 

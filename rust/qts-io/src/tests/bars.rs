@@ -8,18 +8,18 @@ use super::*;
 use crate::{BarFile, BarReader, Session, Sessions, SessionsError};
 
 const SEOUL_S: i32 = 32_400;
-const SECOND_NS: i64 = 1_000_000_000;
-const HOUR_NS: i64 = 3_600 * SECOND_NS;
-const DAY_NS: i64 = 24 * HOUR_NS;
+pub(super) const SECOND_NS: i64 = 1_000_000_000;
+pub(super) const HOUR_NS: i64 = 3_600 * SECOND_NS;
+pub(super) const DAY_NS: i64 = 24 * HOUR_NS;
 /// 2024-01-02 09:00 in Seoul.
-const OPEN_NS: i64 = 1_704_153_600 * SECOND_NS;
+pub(super) const OPEN_NS: i64 = 1_704_153_600 * SECOND_NS;
 
 fn row(effective_from_ns: i64, open_h: u32, close_h: u32) -> Dated<Session> {
     Dated { effective_from_ns, value: Session { open_s: open_h * 3_600, close_s: close_h * 3_600 } }
 }
 
 /// 09:00 to 15:00, so that a quarter of a session is 90 minutes.
-fn sessions() -> Sessions {
+pub(super) fn sessions() -> Sessions {
     Sessions::new(vec![row(0, 9, 15)], SEOUL_S).unwrap()
 }
 

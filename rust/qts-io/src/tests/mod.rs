@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow here fails the test")]
 
 mod bars;
+mod bridged;
 mod recordings;
 mod ticks;
 

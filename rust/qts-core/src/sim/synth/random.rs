@@ -4,7 +4,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Binary places of [`Random::exponential`].
-pub(super) const EXPONENTIAL_BITS: u32 = 20;
+pub(in crate::sim) const EXPONENTIAL_BITS: u32 = 20;
 
 /// ln 2 in units of 2^-20.
 const LN_2: u64 = 726_817;
@@ -43,11 +43,11 @@ const fn log2_table() -> [u64; 257] {
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random(Xoshiro256PlusPlus);
+pub(in crate::sim) struct Random(Xoshiro256PlusPlus);
 
 impl Random {
     /// The stream of `name` under `seed`: other names have other streams.
-    pub(super) fn new(seed: u64, name: &str) -> Self {
+    pub(in crate::sim) fn new(seed: u64, name: &str) -> Self {
         // FNV-1a spreads the name over 64 bits; seeding spreads those over the whole state of the generator.
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -57,13 +57,13 @@ impl Random {
 
     /// 64 random bits.
     #[inline]
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(in crate::sim) fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// A number from 0 to `span` − 1, for a positive span.
     #[inline]
-    pub(super) fn below(&mut self, span: i64) -> i64 {
+    pub(in crate::sim) fn below(&mut self, span: i64) -> i64 {
         // The high half of the product maps the draw onto the span without a division; the bias is span/2^64.
         let scaled = u128::from(self.bits()).saturating_mul(u128::from(span.unsigned_abs())) >> 64;
         i64::try_from(scaled).unwrap_or(0)
@@ -71,25 +71,25 @@ impl Random {
 
     /// Whether something with a chance of `parts` in 1,024 happens.
     #[inline]
-    pub(super) fn chance(&mut self, parts: u64) -> bool {
+    pub(in crate::sim) fn chance(&mut self, parts: u64) -> bool {
         self.bits() >> 54 < parts
     }
 
     /// A bell-shaped number: mean 0, standard deviation 4, from −32 to 32 (how many of 64 coins fall heads).
     #[inline]
-    pub(super) fn bell(&mut self) -> i64 {
+    pub(in crate::sim) fn bell(&mut self) -> i64 {
         i64::from(self.bits().count_ones()).saturating_sub(32)
     }
 
     /// 0 with a chance of 1/2, 1 with 1/4, and so on up to `max`.
     #[inline]
-    pub(super) fn halvings(&mut self, max: u32) -> u32 {
+    pub(in crate::sim) fn halvings(&mut self, max: u32) -> u32 {
         self.bits().trailing_zeros().min(max)
     }
 
     /// An exponential waiting time of mean 1 in units of 2^-20, from the logarithm of a uniform number.
     #[inline]
-    pub(super) fn exponential(&mut self) -> u64 {
+    pub(in crate::sim) fn exponential(&mut self) -> u64 {
         // The lowest bit keeps the number above zero.
         let uniform = self.bits() | 1;
         let zeros = uniform.leading_zeros();

@@ -1,0 +1,119 @@
+"""What a run puts into its journal: rows as JSON, each record with the run that it belongs to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from qts._core import JournalDamageError, JournalWriter
+from qts.data.contracts import (
+    CapitalEntryRow,
+    CapitalHoldRow,
+    CapitalPoolRow,
+    CapitalTransferRow,
+    DecisionRow,
+    FillRow,
+    OrderRow,
+)
+from qts.data.journaled_errors import damaged, unwritable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qts.data.contracts import CapitalRow, SessionRow, SessionStatus
+
+VERSION: Final = 1
+"""Layout of the payloads."""
+
+
+class Ending(NamedTuple):
+    """The end of a run."""
+
+    status: SessionStatus
+    ended_ns: int
+    cash_end: int
+    decision_hash: str
+
+
+class Funds(NamedTuple):
+    """Rows of capital that belong together: one record, so that a crash leaves all of them or none."""
+
+    rows: tuple[CapitalRow, ...]
+
+    @property
+    def kind(self) -> str:
+        """Kind of the record: a transfer is what the rest comes with, a hold stands alone."""
+        if any(isinstance(row, CapitalTransferRow) for row in self.rows):
+            return "CAPITAL_TRANSFER"
+        return "CAPITAL_HOLD" if all(isinstance(row, CapitalHoldRow) for row in self.rows) else "CAPITAL_ENTRY"
+
+
+Row: TypeAlias = FillRow | OrderRow | Ending | DecisionRow | Funds
+
+KINDS: Final = {
+    "FILL": "fill",
+    "ORDER_EVENT": "order",
+    "EXECUTION_STATE": "end",
+    "DECISION": "decision",
+    "CAPITAL_ENTRY": "funds",
+    "CAPITAL_HOLD": "funds",
+    "CAPITAL_TRANSFER": "funds",
+}
+"""Kinds of journal records that hold rows of a run, and the name of the row in them."""
+
+_FUNDS: Final[tuple[tuple[str, type[CapitalRow]], ...]] = (
+    ("entries", CapitalEntryRow),
+    ("transfers", CapitalTransferRow),
+    ("holds", CapitalHoldRow),
+    ("pools", CapitalPoolRow),
+)
+
+
+class Waiting(NamedTuple):
+    """A record of the journal that the database does not have yet."""
+
+    seq: int
+    kind: str
+    row: Row
+
+
+def payload_of(session: SessionRow, kind: str, row: Row) -> bytes:
+    """Return a record as the journal holds it."""
+    content: Any = list(row)
+    if isinstance(row, Funds):
+        content = {
+            name: found for name, of in _FUNDS if (found := [list(one) for one in row.rows if isinstance(one, of)])
+        }
+    record = {"run": list(session), KINDS[kind]: content}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def row_of(kind: str, values: Any) -> Row:  # noqa: ANN401 - JSON
+    """Return the row of a record that was read from the journal."""
+    if kind == "FILL":
+        return FillRow(*values)
+    if kind == "ORDER_EVENT":
+        return OrderRow(*values)
+    if kind == "DECISION":
+        return DecisionRow(*values)
+    if kind == "EXECUTION_STATE":
+        return Ending(*values)
+    return Funds(tuple(of(*map(_frozen, one)) for name, of in _FUNDS for one in values.get(name, ())))
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def open_journal(directory: Path) -> JournalWriter:
+    """Open the journal in a directory for appends.
+
+    Raises:
+        EngineFault: FS125, it is damaged; FS063, it cannot be written.
+    """
+    try:
+        return JournalWriter(directory)
+    except JournalDamageError as error:
+        raise damaged(error) from None
+    except (OSError, ValueError) as error:
+        raise unwritable(str(error)) from None

@@ -1,0 +1,326 @@
+"""Capital in a run: the pools between the core's table, the pipeline, the transfer service and the report."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from qts.capital.allocation import initial_amounts
+from qts.capital.books import CapitalBooks
+from qts.capital.contracts import POOLS
+from qts.capital.engine import CapitalEngine
+from qts.capital.flow import Day, rebalance_limits
+from qts.capital.metrics import ClosedTrade, MetricsTracker
+from qts.capital.schedule import SessionSchedule
+from qts.capital.service import CapitalTransferService
+from qts.clock import NS_PER_S, from_ns
+from qts.engine.capital_sink import RunCapitalSink
+from qts.engine.pools import LiveTable, PoolBroker
+from qts.safety import SafetyState
+from qts.state.rebalance import Rebalancer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from qts._core import FillEvent, OrderEvent, StepEngine
+    from qts.broker.contracts import Track
+    from qts.broker.interfaces import BrokerPort
+    from qts.capital.config import CapitalFlowConfig
+    from qts.capital.contracts import CapitalAlert, CapitalEngineOutput, CapitalPoolContract
+    from qts.capital.flow import DayResult
+    from qts.data import RunStore
+    from qts.engine.supervisor import Supervisor
+    from qts.instruments import Calendar
+    from qts.ops.report import RunRecorder
+    from qts.pipeline.contracts import RawDataContract
+    from qts.safety import StateChange
+    from qts.state.rebalance import Pool
+    from qts.strategy import Strategy
+
+EVALUATE_NS: Final = 3_600 * NS_PER_S
+"""Longest time between two evaluations while neither the books nor a state change."""
+_UNITS: Final = 10**8
+_FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
+
+
+def wants_pools(config: CapitalFlowConfig, strategies: Sequence[Strategy], currency: str) -> bool:
+    """Whether a run divides its account: always, never, or where strategies of more than one track share it."""
+    if config.mode == "AUTO":
+        return currency == config.currency and len({strategy.track for strategy in strategies}) > 1
+    return config.mode == "ON"
+
+
+class _Trip(NamedTuple):
+    """A position of one pool from its first purchase on."""
+
+    qty: int
+    net: int
+    opened: date
+
+
+class RoundTrips:
+    """Follows positions from flat to flat: what a trade is to the measures of the pools."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, Pool], _Trip] = {}
+        self._closed: list[ClosedTrade] = []
+
+    def on_fill(self, fill: FillEvent, session: date) -> None:
+        """Take in a fill of a session."""
+        key = (fill.instrument, fill.track)
+        trip = self._open.get(key) or _Trip(0, 0, session)
+        sign = 1 if fill.side == "BUY" else -1
+        trip = trip._replace(qty=trip.qty + sign * fill.qty, net=trip.net - sign * fill.amount - fill.fee - fill.tax)
+        if trip.qty:
+            self._open[key] = trip
+            return
+        self._open.pop(key, None)
+        self._closed.append(ClosedTrade(fill.track, trip.opened, session, trip.net))
+
+    def on_split(self, instrument: int, pool: Pool, qty: int, cash_in_lieu: int, session: date) -> None:
+        """Take in what a split has made of a holding, and what was paid for the rest of it."""
+        trip = self._open.get((instrument, pool))
+        if trip is None:
+            return
+        trip = trip._replace(qty=qty, net=trip.net + cash_in_lieu)
+        if qty:
+            self._open[instrument, pool] = trip
+            return
+        del self._open[instrument, pool]
+        self._closed.append(ClosedTrade(pool, trip.opened, session, trip.net))
+
+    def take_closed(self) -> list[ClosedTrade]:
+        """Return what has closed since the last call."""
+        closed, self._closed = self._closed, []
+        return closed
+
+
+class CapitalDesk:
+    """The pools of one run, as the pipeline's `CapitalPort`, and what keeps them: books, measures, transfers.
+
+    The live truth of available money is the core's table; the books follow each order and fill and say why money moved.
+    Capital moves between sessions only.
+
+    Args:
+        core: the engine whose account is divided.
+        config: settings of the capital room, in money units of the account.
+        calendar: of the exchange.
+        store: the books of the run.
+        recorder: what the report is made of.
+        supervisor: asked for both states from the first cycle on.
+        value: market value of a holding: instrument, quantity, cost, all in units.
+        symbols: by instrument id.
+    """
+
+    def __init__(
+        self,
+        core: StepEngine,
+        config: CapitalFlowConfig,
+        *,
+        calendar: Calendar,
+        store: RunStore,
+        recorder: RunRecorder,
+        supervisor: Callable[[], Supervisor],
+        value: Callable[[int, int, int], int],
+        symbols: Sequence[str],
+    ) -> None:
+        self._core = core
+        self._config = config
+        self._calendar = calendar
+        self._recorder = recorder
+        self._supervisor = supervisor
+        self._value = value
+        self._symbols = symbols
+        self._sink = RunCapitalSink(store, lambda: core.now_ns or 0)
+        self.books = CapitalBooks(LiveTable(core), self._sink, config)
+        self.trips = RoundTrips()
+        self._service: CapitalTransferService | None = None
+        self._session: date | None = None
+        self._equity_at_open = 0
+        self._released_at: int | None = None
+        self._causes: tuple[str, ...] = ()
+        self._number = 0
+        self._key: tuple[object, ...] = ()
+        self._due_ns = 0
+        self._deep: Mapping[Pool, int] = {}
+        self._output: CapitalEngineOutput | None = None
+
+    def broker(self, broker: BrokerPort) -> PoolBroker:
+        """Return `broker` with the holds of its purchases told to the books."""
+        return PoolBroker(broker, self._core.hold_of, self._on_hold)
+
+    @property
+    def service(self) -> CapitalTransferService:
+        """What moves capital; from the first session on."""
+        assert self._service is not None  # noqa: S101 - nothing asks before `observe`
+        return self._service
+
+    # What happens
+
+    def _on_hold(self, order_id: int, track: Track, amount: int) -> None:
+        self.books.hold(order_id, track, amount, self._now())
+
+    def on_p0(self, event: FillEvent | OrderEvent) -> None:
+        """Book a fill or the end of an order, before anybody else hears of it."""
+        if event.kind not in _FILLS:
+            self.books.release(event.order_id, self._now())
+            return
+        fill: FillEvent = event  # type: ignore[assignment]  # told apart by its kind
+        is_new = self.books.on_fill(
+            order_id=fill.order_id,
+            exec_id=fill.exec_seq,
+            pool=fill.track,
+            symbol=fill.symbol,
+            side=fill.side,
+            qty=fill.qty,
+            amount=fill.amount,
+            fee=fill.fee,
+            tax=fill.tax,
+            hold_left=self._core.hold_of(fill.order_id),
+            at=from_ns(fill.ts_recv_ns),
+        )
+        if is_new:
+            self.trips.on_fill(fill, self._calendar.session_date(fill.ts_exec_ns))
+
+    def observe(self, ts_ns: int) -> None:
+        """Open the pools at the first look, and close and open sessions as time passes; before each cycle."""
+        day = self._calendar.session_date(ts_ns)
+        if day == self._session:
+            return
+        if self._session is None:
+            self._begin(ts_ns, day)
+        else:
+            self.close()
+        self._session = day
+        self._open(ts_ns)
+
+    def _begin(self, ts_ns: int, day: date) -> None:
+        supervisor, at = self._supervisor(), from_ns(ts_ns)
+        amounts = initial_amounts(self._config, supervisor.state.current_state, self._core.cash)
+        self._core.fund_pools(**{pool.lower(): amounts[pool] for pool in POOLS})
+        self.books.fund(amounts, at, is_live_funded=True)
+        schedule = SessionSchedule(self._calendar, day)
+        rebalancer = Rebalancer(
+            supervisor.state_config,
+            rebalance_limits(self._config),
+            supervisor.market,
+            lambda code, text: supervisor.on_code(code, text, "capital"),
+        )
+        self._service = CapitalTransferService(
+            self.books, MetricsTracker(), schedule, CapitalEngine().evaluate, rebalancer
+        )
+        self._service.reconciled(self.books.verify(self._core.cash, {}))
+        supervisor.safety.subscribe(self._on_safety)
+
+    def _open(self, ts_ns: int) -> None:
+        day = self._day(from_ns(ts_ns))
+        self._equity_at_open = day.total_equity
+        self._take(self.service.open_day(day._replace(equity_at_open=day.total_equity)))
+
+    def close(self) -> None:
+        """Close the session that is open: value, measure, move capital. A second time changes nothing."""
+        if self._session is None:
+            return
+        at = from_ns(self._calendar.session(self._session).close_ns)
+        day = self._day(at)
+        values = self._values()
+        findings = self.books.verify(self._core.cash, self._quantities())
+        self._take(self.service.close_day(day, values, self.trips.take_closed(), findings))
+        self._recorder.on_pools(self._session, self.books.snapshot(at).values())
+
+    def _take(self, done: DayResult) -> None:
+        """Record and tell what a day's service has done."""
+        self._number = done.session.number
+        for transfer in done.transfers:
+            self._recorder.on_transfer(transfer)
+        for alert in done.alerts:
+            self._tell(alert)
+        self._key = ()
+
+    # What the pipeline asks
+
+    def look(self, ts_ns: int) -> Mapping[Track, CapitalPoolContract] | None:
+        """Return the pools as they are now."""
+        return self.books.snapshot(from_ns(ts_ns))
+
+    def decide(self, raw: RawDataContract, equity: int, track_values: Mapping[Track, int]) -> CapitalEngineOutput:
+        """Return what the capital engine makes of the pools; anew whenever they or a state have changed.
+
+        Equal input gives equal output, so that an answer holds until its input is another. Prices alone move on
+        without a new answer for up to an hour, unless a pool has fallen to where it would be locked.
+        """
+        ts_ns, books, supervisor = raw.cycle.ts_ns, self.books, self._supervisor()
+        key = (books.revision, supervisor.state.version, supervisor.safety.word.value, self._session)
+        output = self._output
+        if output is not None and key == self._key and ts_ns < self._due_ns and not self._is_deep(track_values):
+            return output
+        at = from_ns(ts_ns)
+        books.mark(track_values, at)
+        output = self._output = self.service.evaluate(self._day(at, equity))
+        for alert in output.capital_alerts:
+            self._tell(alert)
+        self._key = (books.revision, *key[1:])
+        self._due_ns = ts_ns + EVALUATE_NS
+        self._deep = self._lock_levels()
+        return output
+
+    def _is_deep(self, values: Mapping[Track, int]) -> bool:
+        """Whether a pool is worth no more than what locks it."""
+        accounts = self._deep
+        return any(self.books.cash_of(pool) + values[pool] <= level for pool, level in accounts.items())
+
+    def _lock_levels(self) -> dict[Pool, int]:
+        shown = self.books.snapshot(self._now())
+        rest = 1 - self._config.lock_mdd
+        return {
+            pool: int(one.units * one.peak_unit_price * rest / _UNITS)
+            for pool, one in shown.items()
+            if one.is_funded and one.lock_code is None
+        }
+
+    # Parts
+
+    def _day(self, at: datetime, equity: int | None = None) -> Day:
+        supervisor = self._supervisor()
+        assert self._session is not None  # noqa: S101 - there is no day before `observe`
+        released = self._released_at
+        return Day(
+            at=at,
+            date=self._session,
+            snapshot=supervisor.state.get_snapshot(),
+            safety=supervisor.safety.state,
+            total_equity=self._core.cash + sum(self._values().values()) if equity is None else equity,
+            equity_at_open=self._equity_at_open,
+            promotion_allowed=supervisor.state.promotion_allowed(is_rebalancing=False),
+            sessions_since_release=None if released is None else self._number - released,
+            cause_codes=self._causes,
+        )
+
+    def _values(self) -> dict[Pool, int]:
+        values: dict[Pool, int] = dict.fromkeys(POOLS, 0)
+        for instrument, track, qty, cost, _ in self._core.positions():
+            values[track] += self._value(instrument, qty, cost)
+        return values
+
+    def _quantities(self) -> dict[str, int]:
+        held: dict[str, int] = {}
+        for instrument, _, qty, _, _ in self._core.positions():
+            symbol = self._symbols[instrument]
+            held[symbol] = held.get(symbol, 0) + qty
+        return held
+
+    def _tell(self, alert: CapitalAlert) -> None:
+        if self._session is not None:
+            self._recorder.on_capital_alert(self._session, alert)
+        self._supervisor().on_capital(alert)
+
+    def _on_safety(self, change: StateChange) -> None:
+        if change.from_state is SafetyState.LOCKDOWN:
+            self._released_at = self._number
+        if change.to_state >= SafetyState.FAIL:
+            self._causes = tuple(change.codes)
+        self.service.on_safety(change.to_state, self._now())
+
+    def _now(self) -> datetime:
+        return from_ns(self._core.now_ns or 0)
