@@ -287,13 +287,14 @@ def test_a_strategy_that_breaks_is_taken_out_and_the_others_go_on(market, tmp_pa
 def test_a_risk_engine_that_fails_stops_the_strategies_and_not_what_protects(market, tmp_path, monkeypatch):
     """FS030 is a FAIL: no strategy is asked any more. Exits before the close ask the risk engine, which answers."""
     market.to_the_close()
-    evaluate, asked = RiskEngine.evaluate, []
+    evaluate, approved = RiskEngine.evaluate, []
 
     def fails_once(self, question):
-        asked.append(question)
-        if len(asked) == 12:
+        answer = evaluate(self, question)
+        approved.append(answer.approved)
+        if answer.approved and sum(approved) == 12:
             raise ZeroDivisionError("risk")
-        return evaluate(self, question)
+        return answer
 
     monkeypatch.setattr(RiskEngine, "evaluate", fails_once)
     day = run(market.write(tmp_path / "t.csv"), InAndOut())
