@@ -102,7 +102,7 @@ def backtest(
     except BaseException:
         store.close()
         raise
-    recorder = RunRecorder(store)
+    recorder = RunRecorder(store, calendars[0].utc_offset_s)
     try:
         session = Session(
             config=config,

@@ -2,10 +2,14 @@
 
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qts.capital.config import CapitalFlowConfig
 from qts.codes import EngineFault
 from qts.data import CurrencyRow, InstrumentRow, SessionRow
+from qts.engines import PerformanceSettings, trading_days_per_year
 from qts.engines.performance import account_value
 from qts.ops.report import BacktestResult, DataRow, FaultFigure, PositionFigure, RunFigures
 from qts.pipeline.contracts import STAGES
@@ -75,6 +79,7 @@ def finish(
 ) -> BacktestResult:
     """Close the books of a run that is over and return its result."""
     core, pipeline = session.core, session.pipeline
+    session.close_day()
     session.recorder.finish()
     decision_hash = pipeline.decision_hash
     books.store.end_session(status, ended_ns=clock.now_ns(), cash_end=core.cash, decision_hash=decision_hash)
@@ -122,8 +127,20 @@ def finish(
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
             for fault in pipeline.faults()
         ],
+        performance=_performance(session),
+        capital=session.pools or CapitalFlowConfig(),
     )
     return BacktestResult(figures, session.recorder, books.store, catalog)
+
+
+def _performance(session: "Session") -> PerformanceSettings:
+    """Return the parameters of the statistics: a year has as many sessions as the calendar's years of the run."""
+    settings, days = PerformanceSettings(), session.recorder.days()
+    if not days:
+        return settings
+    first, last = (date.fromisoformat(day.day) for day in (days[0], days[-1]))
+    count = trading_days_per_year(session.calendar, first, last)
+    return settings if count is None else replace(settings, trading_days_per_year=count)
 
 
 def break_off(books: Books, session: "Session", *, clock: "Clock") -> None:

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from qts.state.rebalance import Pool
     from qts.strategy import Strategy
 
-EVALUATE_NS: Final = 3_600 * NS_PER_S
-"""Longest time between two evaluations while neither the books nor a state change."""
+_BEFORE_NS: Final = 1_800 * NS_PER_S
+"""Time before the open at which what is due before a session is done: 08:30 in a usual one."""
 _UNITS: Final = 10**8
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
@@ -163,7 +163,6 @@ class CapitalDesk:
         self._causes: tuple[str, ...] = ()
         self._number = 0
         self._key: tuple[object, ...] = ()
-        self._due_ns = 0
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
         self._told: AbstractSet[tuple[str, Pool | None]] = frozenset()
@@ -205,17 +204,14 @@ class CapitalDesk:
         if is_new:
             self.trips.on_fill(fill, self._calendar.session_date(fill.ts_exec_ns))
 
-    def observe(self, ts_ns: int) -> None:
-        """Open the pools at the first look, and close and open sessions as time passes; before each cycle."""
-        day = self._calendar.session_date(ts_ns)
-        if day == self._session:
-            return
-        if self._session is None:
-            self._begin(ts_ns, day)
-        else:
-            self.close()
-        self._session = day
-        self._open(ts_ns)
+    def open_day(self, ts_ns: int) -> None:
+        """Open a session, and with the first one the pools; before its first cycle."""
+        self._session = self._calendar.session_date(ts_ns)
+        if self._service is None:
+            self._begin(ts_ns, self._session)
+        day = self._day(from_ns(self._calendar.session(self._session).open_ns - _BEFORE_NS))
+        self._equity_at_open = day.total_equity
+        self._take(self.service.open_day(day._replace(equity_at_open=day.total_equity)))
 
     def _begin(self, ts_ns: int, day: date) -> None:
         supervisor, at = self._supervisor(), from_ns(ts_ns)
@@ -235,15 +231,9 @@ class CapitalDesk:
         self._service.reconciled(self.books.verify(self._core.cash, {}))
         supervisor.safety.subscribe(self._on_safety)
 
-    def _open(self, ts_ns: int) -> None:
-        day = self._day(from_ns(ts_ns))
-        self._equity_at_open = day.total_equity
-        self._take(self.service.open_day(day._replace(equity_at_open=day.total_equity)))
-
-    def close(self) -> None:
-        """Close the session that is open: value, measure, move capital. A second time changes nothing."""
-        if self._session is None:
-            return
+    def close_day(self) -> None:
+        """Close the session that is open: value, measure, move capital."""
+        assert self._session is not None  # noqa: S101 - a session that was opened is closed
         at = from_ns(self._calendar.session(self._session).close_ns)
         day = self._day(at)
         values = self._values()
@@ -269,20 +259,19 @@ class CapitalDesk:
     def decide(self, raw: RawDataContract, equity: int, track_values: Mapping[Track, int]) -> CapitalEngineOutput:
         """Return what the capital engine makes of the pools; anew whenever they or a state have changed.
 
-        Equal input gives equal output, so that an answer holds until its input is another. Prices alone move on
-        without a new answer for up to an hour, unless a pool has fallen to where it would be locked.
+        Equal input gives equal output, so that an answer holds until its input is another. Prices alone ask for no new
+        one within a session, unless a pool has fallen to where it would be locked.
         """
         ts_ns, books, supervisor = raw.cycle.ts_ns, self.books, self._supervisor()
         key = (books.revision, supervisor.state.version, supervisor.safety.word.value, self._session)
         output = self._output
-        if output is not None and key == self._key and ts_ns < self._due_ns and not self._is_deep(track_values):
+        if output is not None and key == self._key and not self._is_deep(track_values):
             return output
         at = from_ns(ts_ns)
         books.mark(track_values, at)
         output = self._output = self.service.evaluate(self._day(at, equity))
         self._tell(output.capital_alerts)
         self._key = (books.revision, *key[1:])
-        self._due_ns = ts_ns + EVALUATE_NS
         self._deep = self._lock_levels()
         return output
 

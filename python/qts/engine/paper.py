@@ -14,6 +14,7 @@ from qts.config import REDIS_PASSWORD, ConfigManager, ConfigReloader, QtsConfig,
 from qts.data import JournaledStore
 from qts.engine.books import break_off, finish, open_books
 from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of, traded_by
+from qts.engine.capital import pools_of
 from qts.engine.desk import PaperControls, PaperReload
 from qts.engine.hot import HotData
 from qts.engine.safety import Reconciliation
@@ -177,8 +178,9 @@ class Engine:
             cash=cash_start,
             clock=clock,
             store=store,
-            recorder=RunRecorder(store),
+            recorder=RunRecorder(store, calendars[0].utc_offset_s),
             prev_close=base_prices(catalog),
+            pools=pools_of(config, built, currency),
         )
         market = synth_config(list(catalog), [hours], config.sim.session.seed if seed is None else seed)
         with simulable():

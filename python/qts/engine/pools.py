@@ -1,4 +1,4 @@
-"""The pools of a run at the core: its table of money as the capital room sees it, and the broker that tells of holds."""
+"""Pools of a run at the core: its table of money as the capital room sees it, and the broker that tells of holds."""
 
 from __future__ import annotations
 

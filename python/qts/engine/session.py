@@ -84,6 +84,12 @@ class Session:
         self._config = config
         self._cash = cash
         self._vol_closes = vol_closes
+        self.calendar = calendars[0]
+        """Calendar of the first instrument's market: whose sessions are opened and closed."""
+        self.pools = pools
+        """How the account is divided among the tracks; None: it is one pool."""
+        self._day = ""
+        self._marks: dict[int, int] = {}
         self._supervisor: Supervisor | None = None
         self.on_order: Callable[[SentOrder], object] | None = None
         """Told of every order that has changed, after the books."""
@@ -95,7 +101,7 @@ class Session:
             self.capital = CapitalDesk(
                 self.core,
                 pools,
-                calendar=calendars[0],
+                calendar=self.calendar,
                 store=store,
                 recorder=recorder,
                 supervisor=lambda: self.supervisor,
@@ -192,18 +198,43 @@ class Session:
                 in_session=self.in_session,
                 vol_closes=self._vol_closes,
             )
-        if self.capital is not None:
-            self.capital.observe(scheduled_ns)
+        self._roll(scheduled_ns)
         if cause != "EVENT":
             supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))
         result = self.pipeline.on_cycle(cause, scheduled_ns, intents)
         self.last = result
+        if result.equity:
+            self._marks.update(result.marks)
         supervisor.on_cycle(result)
         for decision in result.decisions:
             self.recorder.on_action(decision.purpose, "SENT" if decision.action != "NONE" else decision.reason)
         if cause != "EVENT" and result.equity:
             self.recorder.on_equity(scheduled_ns, result.cash, result.market_value)
             self._chart(scheduled_ns)
+
+    def _roll(self, ts_ns: int) -> None:
+        """Close the session before and open that of `ts_ns`, if it is another."""
+        day = self._sessions.session_date(ts_ns)
+        if day == self._day:
+            return
+        self.close_day()
+        self._day = day
+        if self.capital is not None:
+            self.capital.open_day(ts_ns)
+
+    def close_day(self) -> None:
+        """Close the session that is open, as of its last cycle. A second time changes nothing."""
+        if not self._day:
+            return
+        terms = self.terms
+        rows = [
+            (track, terms[instrument].symbol, self._value(instrument, qty, cost))
+            for instrument, track, qty, cost, _ in self.core.positions()
+        ]
+        self.recorder.on_holdings(self._day, rows)
+        if self.capital is not None:
+            self.capital.close_day()
+        self._day = ""
 
     def _chart(self, ts_ns: int) -> None:
         """Record the prices of the symbols that have one, up to what the charts hold.
@@ -230,8 +261,8 @@ class Session:
         return quote.bid or quote.last
 
     def _value(self, instrument: int, qty: int, cost: int) -> int:
-        """Return what a holding would bring now; one without a price counts at its cost."""
-        price = self.mark(instrument)
+        """Return what a holding was worth in the last cycle that saw it; one without a price counts at its cost."""
+        price = self._marks.get(instrument, 0)
         return self.terms[instrument].value(price, qty) if price > 0 else cost
 
     def phase(self, ts_ns: int) -> "SessionPhase":

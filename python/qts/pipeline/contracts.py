@@ -188,6 +188,8 @@ class CalcDataContract(NamedTuple):
     """Findings that do not end the cycle."""
     sector_values: Mapping[str, int] = _NONE
     """Market value by sector over all tracks, working purchases included."""
+    marks: Mapping[int, int] = _NONE
+    """Price that each instrument held was valued at; one without a price is left out."""
 
     def equity_of(self, track: Track) -> int:
         """Return the equity that weights of a track are shares of: that of its pool, else of the account."""
@@ -307,6 +309,8 @@ class CycleResult(NamedTuple):
     """Budgets that were not kept, in wall time: never a reason to decide anything in a backtest."""
     reports: tuple[StageError, ...] = ()
     """Findings that did not end the cycle."""
+    marks: Mapping[int, int] = _NONE
+    """Price that each instrument held was valued at; one without a price is left out."""
 
 
 class ContractError(Exception):

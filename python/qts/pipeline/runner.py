@@ -184,6 +184,7 @@ class CycleRunner:
             timings_ns,
             breaches_of(timings_ns),
             calc.reports,
+            calc.marks,
         )
 
 

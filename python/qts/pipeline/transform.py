@@ -77,11 +77,15 @@ class Transform:
         values: dict[int, int] = {}
         by_track: dict[Track, int] = {}
         by_sector: dict[str, int] = {}
+        marks: dict[int, int] = {}
         market_value = 0
         for row in raw.positions:
             price = mark_price(raw.quotes[row.instrument], raw.cycle.ts_ns)
             # A price that nobody knows is not zero: until one is seen the position counts at its cost.
-            value = self._terms[row.instrument].value(price, row.qty) if price > 0 else row.cost_total
+            value = row.cost_total
+            if price > 0:
+                value = self._terms[row.instrument].value(price, row.qty)
+                marks[row.instrument] = price
             values[row.instrument] = values.get(row.instrument, 0) + value
             by_track[row.track] = by_track.get(row.track, 0) + value
             sector = self._sectors[row.instrument]
@@ -106,6 +110,7 @@ class Transform:
             values,
             *capital,
             by_sector,
+            marks,
         )
 
     def _decide(self, capital: CapitalPort, raw: RawDataContract, equity: int, values: dict[Track, int]) -> _Capital:
