@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from qts.capital.amounts import floor_part
 from qts.capital.contracts import POOLS, CapitalAlert
 from qts.capital.ledger import BUCKETS, INVESTED
 from qts.capital.messages_books import say
@@ -58,7 +59,7 @@ def verified(
 
 def tolerated(equity: int, config: CapitalFlowConfig) -> int:
     """Return the difference that fees and taxes may make while they are estimates, in money units."""
-    return max(config.fs083_abs, int(equity * config.fs083_pct))
+    return max(config.fs083_abs, floor_part(max(0, equity), config.fs083_pct))
 
 
 def still_there(first: tuple[CapitalAlert, ...], second: tuple[CapitalAlert, ...]) -> tuple[CapitalAlert, ...]:

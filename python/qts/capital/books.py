@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from qts.capital.allocation import split as split_shares
 from qts.capital.audit import verified
 from qts.capital.contracts import (
     POOLS,
@@ -126,9 +127,7 @@ class CapitalBooks(TransferBook):
         amount = self.unallocated
         if amount <= 0:
             return {}
-        parts: dict[Pool, int] = {pool: int(amount * shares[pool]) for pool in ("SWING", "PORTFOLIO")}
-        parts = {"SCALP": amount - sum(parts.values()), **parts}
-        given = {pool: part for pool, part in parts.items() if part > 0 and self.takes(pool)}
+        given = {pool: part for pool, part in split_shares(amount, shares).items() if part > 0 and self.takes(pool)}
         if given:
             self._allocate(given, self._free_ref("allocate"), moment(at))
         return given

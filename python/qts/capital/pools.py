@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from qts.capital.amounts import share
 from qts.capital.contracts import CONTRACT_VERSION, POOLS, CapitalPoolContract, PauseCause, PoolState
 from qts.capital.exceptions import BooksBroken
 from qts.capital.ledger import AVAILABLE, HELD, INVESTED, RESERVED, Ledger, moment
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from qts.capital.interfaces import CapitalSink, LiveAccount
     from qts.state.rebalance import Pool
 
-_SHARE: Final = Decimal("0.0001")
 _NONE: Final = Decimal("0.0000")
 
 
@@ -170,6 +170,11 @@ class PoolBook(Ledger):
         account.units.rebase(account.nav)
         self._touch(pool)
 
+    def cash_of(self, pool: Pool) -> int:
+        """Return everything of a pool that is not invested."""
+        account = self._account(pool)
+        return account.total - account.buckets[INVESTED]
+
     def set_eligible(self, eligible: Mapping[Pool, bool]) -> None:
         """Show which pools meet the criteria of a promotion."""
         for pool, is_eligible in eligible.items():
@@ -231,7 +236,7 @@ class PoolBook(Ledger):
             unrealized_pnl=account.unrealized,
             accumulated_profit=account.realized - status.profit_base,
             nav_gain=units.gain(nav),
-            allocation_pct=(Decimal(account.total) / whole).quantize(_SHARE) if whole > 0 else _NONE,
+            allocation_pct=share(account.total, whole) if whole > 0 else _NONE,
             target_allocation_pct=self._targets[pool],
             last_promotion_time=status.promoted_at,
             promotion_eligible=status.eligible,

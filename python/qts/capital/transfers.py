@@ -77,11 +77,17 @@ class TransferBook(PoolBook):
 
     def committed_on(self, session: date) -> tuple[CapitalTransfer, ...]:
         """Return what has been committed in a session."""
-        return tuple(
-            one
-            for one in reversed(self._transfers.values())
-            if one.session_date == session and one.status is TransferStatus.COMMITTED
-        )[::-1]
+        return tuple(one for one in self.committed_since(session) if one.session_date == session)
+
+    def committed_since(self, session: date) -> tuple[CapitalTransfer, ...]:
+        """Return what has been committed in a session or later, oldest first."""
+        found = []
+        for one in reversed(self._transfers.values()):
+            if one.session_date is not None and one.session_date < session:
+                break
+            if one.status is TransferStatus.COMMITTED:
+                found.append(one)
+        return tuple(reversed(found))
 
     def used_keys(self) -> frozenset[str]:
         """Return the keys of all committed transfers."""
@@ -163,6 +169,7 @@ class TransferBook(PoolBook):
             session_date=occasion.session_date,
         )
         self._keep(self._sink.transfer, pending)
+        self._transfers.pop(proposal.transfer_key, None)  # a second attempt is as recent as any
         self._transfers[proposal.transfer_key] = pending
         reserved = self._free_ref(f"{name}:reserve")
         try:
