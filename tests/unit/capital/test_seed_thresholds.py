@@ -57,13 +57,13 @@ SEEDS = [
     ),
     ("capital.drift_threshold", "0.1", ALL, "test_ten_points_of_drift_are_not_yet_too_many"),
     ("capital.daily_move_limit_pct", "0.05", UP, "test_the_daily_limit_delays_the_excess"),
-    ("capital.rebalance.min_amount", "100000", CONFIG, "test_the_rebalancer_is_held_to_the_same_settings"),
+    ("capital.rebalance.min_amount", "100000", CONFIG, "test_what_a_rebalance_goes_by_is_taken_over"),
     ("capital.rebalance.at", "market_close", OTHERS, ""),
     (
         "capital.rebalance.priority",
         ["PORTFOLIO", "SWING", "SCALP"],
         CONFIG,
-        "test_the_rebalancer_is_held_to_the_same_settings",
+        "test_what_a_rebalance_goes_by_is_taken_over",
     ),
     ("capital.rebalance.pair_cooldown_days", 5, OTHERS, ""),
     (
