@@ -223,6 +223,7 @@ class CapitalTransferService:
         self.on_safety(day.safety, day.at)
         if any(PauseCause.STORE in self._books.causes(pool) for pool in POOLS):
             self._kept(lambda: self._books.record(day.at))
+        self._kept(lambda: self._books.free_leftovers(day.at))
         self._follow_pools(day)
         return session
 
