@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from qts.broker.interfaces import BrokerPort
+    from qts.engines.health import EngineHealth
     from qts.pipeline.arbitration import FlipGuard
     from qts.pipeline.contracts import Cycle, OrderDecision, Stance, Switches
     from qts.pipeline.interfaces import SessionPort
@@ -41,8 +42,10 @@ class Act:
         flips: FlipGuard,
         sessions: SessionPort,
         stance: Callable[[], Stance],
+        health: EngineHealth,
     ) -> None:
         self._broker = broker
+        self._health = health
         self._stance = stance
         self._orders = orders
         self._flips = flips
@@ -122,7 +125,7 @@ class Act:
             "KRX",
             False,  # noqa: FBT003 - field of a contract
         )
-        ack = self._broker.place(request)
+        ack = self._health.run(self._broker.place, request)
         if not ack.accepted or ack.broker_order_id is None:
             return ack.message or "not_accepted"
         self._orders.add(WorkingOrder(ack.broker_order_id, request, decision, cycle.ts_ns))
@@ -135,7 +138,7 @@ class Act:
     def _cancel(self, order: WorkingOrder) -> None:
         """Ask for the end of an order. A request that fails is made again in the next cycle and stops nothing else."""
         try:
-            self._broker.cancel(order.order_id)
+            self._health.run(self._broker.cancel, order.order_id)
         except Exception as error:
             message = f"cancel of {order.request.side} {order.request.symbol}: {one_line(error)}"
             self._uncancelled[order.order_id] = StageError("FS040", "act", message, critical=False)

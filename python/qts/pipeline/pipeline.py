@@ -176,7 +176,7 @@ class Pipeline:
             Transform(terms, capital, self._faults, config.sectors, self.health["Capital"]),
             evaluate,
             self._decide,
-            Act(broker, self._orders, self._flips, sessions, stance),
+            Act(broker, self._orders, self._flips, sessions, stance, self.health["Trading"]),
             journal=self._journal,
             performance=self.performance,
             sessions=sessions,
@@ -185,6 +185,7 @@ class Pipeline:
             switches=switches,
             faults=self._faults,
             forget=forget,
+            health=self.health["Performance"],
         )
 
     def reconfigure(self, config: PipelineConfig) -> None:

@@ -14,6 +14,7 @@ from qts.pipeline.loop import parked_by
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qts.engines.health import EngineHealth
     from qts.engines.performance import PerformanceTracker
     from qts.engines.strategy import StrategySlot
     from qts.pipeline.act import Act, ActReport
@@ -45,6 +46,7 @@ class CycleRunner:
     Args:
         forget: lets go of signals that nobody may act on any more; called when a cycle is skipped because strategies
             are parked, so that none of them is acted on when they are not any more.
+        health: counts what the performance engine does.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class CycleRunner:
         switches: Callable[[], Switches],
         faults: FaultLog,
         forget: Callable[[], None],
+        health: EngineHealth,
     ) -> None:
         self._extract = extract
         self._transform = transform
@@ -77,6 +80,7 @@ class CycleRunner:
         self._switches = switches
         self._faults = faults
         self._forget = forget
+        self._health = health
         self._cycle_no = 0
         self._is_running = False
         self.overlaps = 0
@@ -132,7 +136,7 @@ class CycleRunner:
         raw = self._extract.run(cycle, intents, only_protects=bool(stopped_by))
         marks.append(now())
         calc = self._transform.run(raw)
-        self._performance.mark(calc.equity)
+        self._health.run(self._performance.mark, calc.equity)
         marks.append(now())
         results = self._evaluate.run(calc) if raw.wishes else ()
         marks.append(now())

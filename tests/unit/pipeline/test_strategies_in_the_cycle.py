@@ -216,6 +216,12 @@ def test_what_the_engines_do_is_counted(world, scripted):
     counts = {health.engine: (health.total, health.errors, health.kind) for health in world.p.health}
     assert counts["Strategy"] == (2, 1, "WARNING")
     assert (counts["Risk"], counts["Portfolio"], counts["Capital"]) == ((1, 0, "OK"), (1, 0, "OK"), (0, 0, "OK"))
+    assert (counts["Trading"], counts["Performance"]) == ((1, 0, "OK"), (2, 0, "OK"))
+    world.place_error = OSError("no line")
+    world.wish(Intent.entry("B", "in", qty=1))
+    world.set_quote(1, bid=70_000, ask=70_100)
+    world.wish(Intent.entry("B", "in", qty=1))
+    assert (world.p.health["Trading"].view().errors, world.p.health["Trading"].last_error) == (1, "OSError: no line")
 
 
 def test_engine_that_keeps_failing_ends_the_run(world, scripted):
