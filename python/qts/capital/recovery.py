@@ -278,7 +278,7 @@ class RecoveredBooks(CapitalBooks):
         units.last_price, units.peak = from_published(kept.unit_price), from_published(kept.peak_unit_price)
         units.base = units.last_price
         if kept.units:
-            units.base = units.price(kept.nav) - kept.nav_gain * UNIT_SCALE * PRICE_SCALE // kept.units
+            units.base = (kept.nav - kept.nav_gain) * UNIT_SCALE * PRICE_SCALE // kept.units
         status.lock_code, status.lock_reason, status.lock_at = kept.lock_code, kept.lock_reason, kept.lock_timestamp
         status.causes = {*kept.pause_causes, PauseCause.START}
         status.eligible = kept.promotion_eligible and kept.pool_state is not PoolState.LOCKED

@@ -76,8 +76,8 @@ class UnitLine:
         self.base = self.price(nav)
 
     def gain(self, nav: int) -> int:
-        """Return the gain of the price since the last promotion, in money; rounded down."""
-        return (self.price(nav) - self.base) * self.units // _BOTH
+        """Return the gain of the price since the last promotion, in money: what the units are worth more now."""
+        return nav - _divided(self.base * self.units, _BOTH) if self.units else 0
 
 
 def rounded(price: int) -> int:

@@ -18,6 +18,7 @@ from qts.engine.build import (
     strategies_of,
     traded_by,
 )
+from qts.engine.capital import pools_of
 from qts.engine.session import Session, data_error
 from qts.engine.storage import backtest_store
 from qts.feed import FeedFile, add_feed, inspect
@@ -45,6 +46,7 @@ def backtest(
     clock: "Clock | None" = None,
     symbols: Mapping[str, Sequence[str]] | None = None,
     vol_index: Path | str | None = None,
+    bridge: int = 0,
 ) -> BacktestResult:
     """Run recorded ticks or bars through the engine at full speed.
 
@@ -61,6 +63,8 @@ def backtest(
         on_progress: called now and then with records handled and fills booked so far.
         clock: measures the run; the machine's clock by default.
         symbols: what each strategy trades, by its name; a strategy that is not named trades everything.
+        bridge: trades a day that daily bars are played as, made up by chance between their prices (seed `sim.seed`); 0:
+            four prints at open, high, low and close.
         vol_index: daily closes of the VIX (`DATE,OPEN,HIGH,LOW,CLOSE`); without them its level is unknown.
 
     Returns:
@@ -106,12 +110,13 @@ def backtest(
             calendars=calendars,
             strategies=traded_by(built, catalog, symbols),
             vol_closes=vol_closes,
+            pools=pools_of(config, built, currency),
             cash=cash_start,
             clock=clock,
             store=store,
             recorder=recorder,
         )
-        _add_files(session, files, config, catalog, skip_bad_rows=skip_bad_rows)
+        _add_files(session, files, config, catalog, skip_bad_rows=skip_bad_rows, bridge=bridge)
         started_ns = clock.monotonic_ns()
         while session.advance(max_records=_PROGRESS_RECORDS) != "end":
             if on_progress is not None:
@@ -152,13 +157,20 @@ def _catalog_for(config: "QtsConfig", files: Sequence[FeedFile]) -> Catalog:
 
 
 def _add_files(
-    session: Session, files: Sequence[FeedFile], config: "QtsConfig", catalog: Catalog, *, skip_bad_rows: bool
+    session: Session,
+    files: Sequence[FeedFile],
+    config: "QtsConfig",
+    catalog: Catalog,
+    *,
+    skip_bad_rows: bool,
+    bridge: int,
 ) -> None:
     sessions: list[tuple[int, int, int]] = []
     if any(file.kind == "bars" for file in files):
         calendars = calendars_of(config, catalog)
         sessions = calendars[0].session_table()
     try:
-        add_feed(session.core, files, sessions, skip_bad_rows=skip_bad_rows)
+        played = (config.sim.seed, bridge) if bridge else None
+        add_feed(session.core, files, sessions, skip_bad_rows=skip_bad_rows, bridge=played)
     except SourceError as error:
         raise data_error(error, catalog) from None

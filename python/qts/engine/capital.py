@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts.capital.allocation import initial_amounts
 from qts.capital.books import CapitalBooks
+from qts.capital.config import CapitalFlowConfig
 from qts.capital.contracts import POOLS
 from qts.capital.engine import CapitalEngine
 from qts.capital.flow import Day, rebalance_limits
@@ -14,24 +14,26 @@ from qts.capital.metrics import ClosedTrade, MetricsTracker
 from qts.capital.schedule import SessionSchedule
 from qts.capital.service import CapitalTransferService
 from qts.clock import NS_PER_S, from_ns
+from qts.codes import UsageError
 from qts.engine.capital_sink import RunCapitalSink
 from qts.engine.pools import LiveTable, PoolBroker
 from qts.safety import SafetyState
 from qts.state.rebalance import Rebalancer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+    from datetime import date, datetime
 
     from qts._core import FillEvent, OrderEvent, StepEngine
     from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort
-    from qts.capital.config import CapitalFlowConfig
     from qts.capital.contracts import CapitalAlert, CapitalEngineOutput, CapitalPoolContract
     from qts.capital.flow import DayResult
+    from qts.config import QtsConfig
     from qts.data import RunStore
     from qts.engine.supervisor import Supervisor
     from qts.instruments import Calendar
+    from qts.money import Currency
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import RawDataContract
     from qts.safety import StateChange
@@ -49,6 +51,24 @@ def wants_pools(config: CapitalFlowConfig, strategies: Sequence[Strategy], curre
     if config.mode == "AUTO":
         return currency == config.currency and len({strategy.track for strategy in strategies}) > 1
     return config.mode == "ON"
+
+
+def pools_of(config: QtsConfig, strategies: Sequence[Strategy], currency: Currency) -> CapitalFlowConfig | None:
+    """Return how the account of a run is divided; None if it is one pool.
+
+    Raises:
+        UsageError: pools are wanted for an account in another currency than theirs.
+    """
+    settings = CapitalFlowConfig.from_config(config, currency.scale)
+    if not wants_pools(settings, strategies, currency.code):
+        return None
+    if currency.code != settings.currency:
+        raise UsageError(
+            found=f"capital.mode ON for an account in {currency.code}",
+            expected=f"an account in {settings.currency}, the currency of capital.yaml",
+            hint="set capital.mode to AUTO or OFF, or capital.currency with amounts that fit it",
+        )
+    return settings
 
 
 class _Trip(NamedTuple):
@@ -145,6 +165,7 @@ class CapitalDesk:
         self._due_ns = 0
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
+        self._told: Set[tuple[str, Pool | None]] = frozenset()
 
     def broker(self, broker: BrokerPort) -> PoolBroker:
         """Return `broker` with the holds of its purchases told to the books."""
@@ -234,8 +255,8 @@ class CapitalDesk:
         self._number = done.session.number
         for transfer in done.transfers:
             self._recorder.on_transfer(transfer)
-        for alert in done.alerts:
-            self._tell(alert)
+        if done.output is not None:
+            self._tell(done.alerts)
         self._key = ()
 
     # What the pipeline asks
@@ -258,8 +279,7 @@ class CapitalDesk:
         at = from_ns(ts_ns)
         books.mark(track_values, at)
         output = self._output = self.service.evaluate(self._day(at, equity))
-        for alert in output.capital_alerts:
-            self._tell(alert)
+        self._tell(output.capital_alerts)
         self._key = (books.revision, *key[1:])
         self._due_ns = ts_ns + EVALUATE_NS
         self._deep = self._lock_levels()
@@ -310,10 +330,14 @@ class CapitalDesk:
             held[symbol] = held.get(symbol, 0) + qty
         return held
 
-    def _tell(self, alert: CapitalAlert) -> None:
-        if self._session is not None:
-            self._recorder.on_capital_alert(self._session, alert)
-        self._supervisor().on_capital(alert)
+    def _tell(self, alerts: Iterable[CapitalAlert]) -> None:
+        """Tell what is new: a finding is told when it appears, and again only once it was gone."""
+        found = {(alert.code, alert.pool_id): alert for alert in alerts}
+        for key in found.keys() - self._told:
+            if self._session is not None:
+                self._recorder.on_capital_alert(self._session, found[key])
+            self._supervisor().on_capital(found[key])
+        self._told = found.keys()
 
     def _on_safety(self, change: StateChange) -> None:
         if change.from_state is SafetyState.LOCKDOWN:

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 
 from qts.clock import SystemClock
 from qts.config import ConfigManager, home_dir, load_secrets
-from qts.data import FillRow, SessionRow
+from qts.data import CapitalEntryRow, DecisionRow, FillRow, SessionRow
 from qts.data.exceptions import AdapterError
 from qts.data.journaled_errors import records_of
-from qts.data.journaled_records import KINDS
+from qts.data.journaled_records import KINDS, Funds, row_of
 from qts.engine.storage import JOURNAL, PAPER, adapter_of, backups_of, installation_id, server_settings
 from qts.ops.backup import BackupSource, ServerDump, backup_age
 
@@ -167,7 +167,7 @@ class DatabaseDesk:
         return len(self._run_records(await adapter.journal_ack(installation_id(self.home))))
 
     def verify(self) -> list[str]:
-        """Derive the books from the ledger again and compare the ledger with the journal; return what differs.
+        """Derive the books from the ledger again and compare ledger, capital and decisions with the journal.
 
         Raises:
             AdapterError: the database cannot be read.
@@ -193,7 +193,38 @@ class DatabaseDesk:
                     for one in fills
                     if (session, one) not in journaled
                 ]
+            differing += await self._funds_missing(adapter, acked)
         return differing
+
+    async def _funds_missing(self, adapter: "SQLiteAdapter | TimescaleDBAdapter", acked: int) -> list[str]:
+        """Return which capital ledger lines and decisions of the journal the database should have and has not."""
+        lines: dict[str, tuple[SessionRow, dict[tuple[str, ...], CapitalEntryRow]]] = {}
+        decisions: dict[SessionRow, dict[str, int]] = {}
+        for seq, kind, record in self._run_records(0):
+            if seq > acked or KINDS[kind] not in ("decision", "funds"):
+                continue
+            row, session = row_of(kind, record[KINDS[kind]]), SessionRow(*record["run"])
+            if isinstance(row, DecisionRow):
+                decisions.setdefault(session, {})[row.decision_id] = row.ts_ns
+            elif isinstance(row, Funds):
+                known = lines.setdefault(session.account_id, (session, {}))[1]
+                for line in row.rows:
+                    if isinstance(line, CapitalEntryRow):
+                        known.setdefault(_key(line), line)  # of two with one key the first stands
+        missing = []
+        for account, (session, due) in lines.items():
+            stored = {_key(one): one.amount for one in await adapter.run_entries(session)}
+            missing += [
+                f"{one} of the capital ledger of account {account} is in the journal only"
+                for key, one in due.items()
+                if stored.get(key) != one.amount
+            ]
+        for session, made in decisions.items():
+            kept = {one.decision_id for one in await adapter.run_decisions(session)}
+            missing += [
+                f"decision {one} of run {session.session_id} is in the journal only" for one in made if one not in kept
+            ]
+        return missing
 
     def _fills(self) -> "Iterator[tuple[int, SessionRow, FillRow]]":
         """Yield number, run and row of every fill in the journal of this home."""
@@ -249,3 +280,7 @@ class DatabaseDesk:
 
 def _booked(fill: FillRow) -> tuple[int, int]:
     return (fill.ts_ns, fill.order_id)
+
+
+def _key(line: CapitalEntryRow) -> tuple[str, ...]:
+    return (line.cause, line.ref_id, line.pool_id, line.bucket)

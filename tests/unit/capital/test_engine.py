@@ -123,6 +123,17 @@ def test_a_second_locked_pool_makes_a_drawdown_a_fault():
     assert [alert.severity for alert in alerts(both, "FS082")] == ["FAIL", "FAIL"]
 
 
+def test_a_second_locked_pool_is_enough_however_little_it_holds():
+    states = pools(
+        scalp=pool("SCALP", 40_000_000),
+        swing=fallen("SWING", "0.25", total=10_000_000),
+        portfolio=locked("PORTFOLIO", total=3_000_000),
+    )
+    assert alerts(evaluate(pool_states=states), "FS082")[0].severity == "FAIL"
+    states["PORTFOLIO"] = pool("PORTFOLIO", 3_000_000)
+    assert alerts(evaluate(pool_states=states), "FS082")[0].severity == "WARNING"
+
+
 @pytest.mark.parametrize(("total", "severity"), [(28_800_000, "FAIL"), (28_799_999, "WARNING")])
 def test_half_of_the_capital_locked_makes_a_drawdown_a_fault(total, severity):
     assert 2 * 28_800_000 == 28_800_000 + 16_800_000 + 12_000_000
@@ -162,6 +173,14 @@ def test_nothing_moves_in_an_evaluation_that_finds_a_fault():
     assert alerts(output, "FS081")
     assert output.pending_promotions == output.pending_demotions == ()
     assert not output.rebalancing_required
+    assert "GR056" not in codes(output)
+    torn = {**DRIFTED, "PORTFOLIO": pool("PORTFOLIO", 11_952_000, invested_capital=13_000_000)}
+    assert codes(evaluate(pool_states=torn)) == ["FS081", "FS081", "GR055"]
+
+
+def test_a_pool_with_a_negative_amount_is_not_told_to_be_uneven_too():
+    output = evaluate(pool_states=pools(swing=pool("SWING", available_capital=-7)))
+    assert codes(output) == ["FS081"]
 
 
 @pytest.mark.parametrize(
@@ -317,6 +336,14 @@ def test_an_amount_below_its_minimum_pauses_entries_only_there():
     assert output.pool_limits["SCALP"].entries_allowed
     assert output.pool_limits["SWING"].entries_allowed
     assert not output.rebalancing_required  # it is above its target: a small account is not lent to
+
+
+@pytest.mark.parametrize(("name", "least"), [("SCALP", 1_000_000), ("SWING", 2_000_000), ("PORTFOLIO", 3_000_000)])
+def test_the_least_amount_of_a_pool_is_enough(name, least):
+    for total, reason in ((least, ""), (least - 1, "BELOW_MIN")):
+        output = evaluate(pool_states={each: pool(each, total if each == name else 4_000_000) for each in POOLS})
+        assert output.pool_limits[name].reason == reason
+        assert ("GR051" in codes(output)) is bool(reason)
 
 
 def test_a_share_above_its_maximum_is_told():

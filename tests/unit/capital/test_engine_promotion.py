@@ -136,6 +136,13 @@ def test_the_source_keeps_its_minimum_share():
     assert proposal.amount == 250_000
 
 
+def test_a_minimum_share_that_is_no_whole_amount_is_rounded_up():
+    states = pools(scalp=profit("SCALP", 2_000_000, total=2_000_000), swing=pool("SWING", 15_000_000))
+    states["PORTFOLIO"] = pool("PORTFOLIO", 18_000_001)
+    (proposal,) = evaluate(pool_states=states).pending_promotions
+    assert proposal.amount == 249_999
+
+
 def test_the_source_keeps_its_minimum_amount():
     states = pools(
         scalp=profit("SCALP", 2_000_000, total=1_300_000),
@@ -192,6 +199,14 @@ def test_what_has_moved_today_counts_against_the_limit_if_it_was_committed():
         moved("SCALP", "PORTFOLIO", 900_000, TransferStatus.PENDING),
     )
     assert scalp_up(transfers_today=done).pending_promotions[0].amount == 300_000
+
+
+def test_both_promotions_share_the_limit_of_a_day_that_is_due_for_both():
+    info = session(is_last_of_quarter=True)
+    states = pools(scalp=profit("SCALP", 2_000_000), swing=profit("SWING", 9_000_000))
+    output = evaluate(pool_states=states, session=info, total_equity=30_000_000)
+    assert [proposal.amount for proposal in output.pending_promotions] == [500_000, 1_000_000]
+    assert dict(alerts(output, "GR054")[0].values) == {"amount": "1200000", "left": "1000000", "limit": "1500000"}
 
 
 def test_a_configured_most_bounds_the_amount_without_a_code():

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from qts._core import journal_records
 from qts.clock import SystemClock
 from qts.codes import EngineFault
-from qts.data import CapitalNotKept, JournaledStore, LedgerConflict, SQLiteStore
+from qts.data import CapitalNotKept, JournaledStore, LedgerConflict, SQLiteStore, StoreUnavailable
 from qts.data.exceptions import SourceUnavailable
 from qts.data.postgres import TimescaleDBAdapter
 from qts.data.settings import ServerSettings
@@ -375,6 +375,22 @@ def test_a_backtest_keeps_the_same_rows_and_waits_for_nothing(path):
         assert [row[0] for row in again._db.execute("SELECT content FROM fill_quarantine")] == [
             repr(tuple(entry(1, 5)))
         ]
+
+
+def test_a_backtest_whose_file_takes_nothing_keeps_what_is_pending(path):
+    with begun(path) as store:
+        store._db.execute("PRAGMA query_only = ON")
+        store.record_capital([entry(1)])
+        with pytest.raises(StoreUnavailable) as caught:
+            store.flush()
+        assert caught.value.code == "FS086"
+        store.record_fill(fill(1))
+        with pytest.raises(StoreUnavailable) as caught:
+            store.flush()
+        assert caught.value.code == "FS120"
+        store._db.execute("PRAGMA query_only = OFF")
+        assert list(store.iter_capital_entries()) == [entry(1)]
+        assert [row.order_id for row in store.iter_fills()] == [1]
 
 
 def test_a_store_that_is_told_so_keeps_no_decisions():

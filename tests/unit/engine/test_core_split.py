@@ -111,7 +111,6 @@ class Account(Host):
         self.books = CapitalBooks(LiveTable(self.core), self.sink, CapitalFlowConfig())
         amounts = {"SCALP": 2_000_000, "SWING": 4_000_000, "PORTFOLIO": 4_000_000}
         self.books.fund(amounts, AT, is_live_funded=True)
-        fees, _, _ = self.core.flows()
         for order, (track, qty, amount) in enumerate((("SCALP", 7, 490_700), ("SWING", 3, 210_300)), start=1):
             fee = amounts[track] - amount - self.core.pool_money(track)[0]
             self.books.on_fill(

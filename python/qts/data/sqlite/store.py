@@ -201,7 +201,9 @@ class SQLiteStore:
         if not (self._fills or self._orders or self._equity or self._capital or self._decisions):
             return FlushResult(0, 0, 0, 0)
         session = self._open_session()
-        with self._transaction():
+        # One code for one cause: the ledger of capital has its own where nothing else is concerned.
+        others = self._fills or self._orders or self._equity or self._decisions
+        with self._transaction("FS120" if others else "FS086"):
             written = booking.Books(self._db, self._account).write_run(
                 self._session_no, self._broker, self._fills, self._orders.values(), self._equity
             )
@@ -228,7 +230,7 @@ class SQLiteStore:
         return self._session
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, code: str = "FS120") -> Iterator[None]:
         """Commit what happens inside, or take it back; StoreUnavailable if the database does not play along."""
         try:
             with self._db:
@@ -237,7 +239,7 @@ class SQLiteStore:
                 yield
         except sqlite3.Error as error:
             raise StoreUnavailable(
-                "FS120",
+                code,
                 found=f"{self._name} refuses a write: {error}",
                 expected="a database that takes what the engine books",
                 hint="free disk space or check the disk; nothing of this batch was written, nothing of it is lost",

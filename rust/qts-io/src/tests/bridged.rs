@@ -29,18 +29,17 @@ fn bridged(text: &str) -> Vec<MarketRecord> {
 
 /// Twenty days of two symbols and a halted third; prices that differ from day to day.
 fn text() -> String {
-    let mut text = DAILY_BAR_HEADER.to_owned();
-    for day in 2..22 {
-        for (symbol, at) in [("A", 70_000), ("B", 150_000)] {
-            let open = at + day * 137 % 700;
-            let (high, low) = (open + day * 91 % 900, open - day * 53 % 800);
-            let close = low + day * 313 % (high - low + 1);
-            let volume = 1_000 + day * 7_919;
-            text += &format!("2024-01-{day:02},{symbol},{open},{high},{low},{close},{volume}\n");
-        }
-        text += &format!("2024-01-{day:02},C,100,100,100,100,0\n");
-    }
-    text
+    let row = |day: i64, symbol: &str, at: i64| {
+        let open = at + day * 137 % 700;
+        let (high, low) = (open + day * 91 % 900, open - day * 53 % 800);
+        let close = low + day * 313 % (high - low + 1);
+        format!("2024-01-{day:02},{symbol},{open},{high},{low},{close},{}\n", 1_000 + day * 7_919)
+    };
+    let day = |day: i64| {
+        let halted = format!("2024-01-{day:02},C,100,100,100,100,0\n");
+        row(day, "A", 70_000) + &row(day, "B", 150_000) + &halted
+    };
+    DAILY_BAR_HEADER.to_owned() + &(2..22).map(day).collect::<String>()
 }
 
 fn of(records: &[MarketRecord], kind: TickKind) -> Vec<MarketRecord> {

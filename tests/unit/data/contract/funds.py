@@ -230,6 +230,10 @@ class TestFunds(Known):
         assert self._entries(subject, pool_id="SCALP") == entries[1::2]
         assert self._entries(subject, since_ns=entries[4].ts_ns) == entries[4:]
         assert self._entries(subject, pool_id="SWING", since_ns=entries[1].ts_ns, newest=1) == [entries[6]]
+        fee = entry(8, cause="FEE", ref_id="fill:7:1")
+        self._write(subject, fee)
+        assert self._entries(subject, cause="FEE") == [fee]
+        assert self._entries(subject, cause="TAX") == []
 
     def test_a_decision_stands_in_its_table_by_what_its_line_says(self, subject):
         self._write(subject, decisions=[decision(1), decision(2, "not JSON"), decision(3, '{"qty":"0","action":"X"}')])

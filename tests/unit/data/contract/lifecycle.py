@@ -55,6 +55,11 @@ RUN_CALLS = {
     "run_orders": lambda a: a.run_orders(session()),
     "run_equity": lambda a: a.run_equity(session()),
     "run_positions": lambda a: a.run_positions(session()),
+    "run_entries": lambda a: a.run_entries(session()),
+    "run_transfers": lambda a: a.run_transfers(session()),
+    "run_holds": lambda a: a.run_holds(session()),
+    "run_pools": lambda a: a.run_pools(session()),
+    "run_decisions": lambda a: a.run_decisions(session()),
     "verify": lambda a: a.verify(),
 }
 
