@@ -170,6 +170,11 @@ class PoolBook(Ledger):
         account.units.rebase(account.nav)
         self._touch(pool)
 
+    def cash_of(self, pool: Pool) -> int:
+        """Return everything of a pool that is not invested."""
+        account = self._account(pool)
+        return account.total - account.buckets[INVESTED]
+
     def set_eligible(self, eligible: Mapping[Pool, bool]) -> None:
         """Show which pools meet the criteria of a promotion."""
         for pool, is_eligible in eligible.items():

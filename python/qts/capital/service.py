@@ -169,6 +169,15 @@ class CapitalTransferService:
         self._kept(lambda: self._books.record(day.at))
         return self._result(session, done, (), output)
 
+    def evaluate(self, day: Day) -> CapitalEngineOutput:
+        """Return what the capital engine says within a session, and lock at once what it wants locked."""
+        self._alerts = []
+        session = self._schedule.info(day.date)._replace(
+            is_first_of_week=False, is_first_of_month=False, is_last_of_quarter=False
+        )
+        output = self._evaluated(day, session)
+        return self._evaluated(day, session) if self._lock(output, day) else output
+
     # What others tell
 
     def on_safety(self, state: SafetyState, at: datetime) -> None:

@@ -21,7 +21,8 @@ from qts.safety import SafetyState
 from qts.state.rebalance import Rebalancer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
     from qts._core import FillEvent, OrderEvent, StepEngine
@@ -165,7 +166,7 @@ class CapitalDesk:
         self._due_ns = 0
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
-        self._told: Set[tuple[str, Pool | None]] = frozenset()
+        self._told: AbstractSet[tuple[str, Pool | None]] = frozenset()
 
     def broker(self, broker: BrokerPort) -> PoolBroker:
         """Return `broker` with the holds of its purchases told to the books."""
