@@ -138,7 +138,8 @@ def test_no_pool_buys_more_than_it_has(ran):
 
 
 def test_a_weight_is_a_share_of_the_pool_and_not_of_the_account(sample):
-    with on_bars(sample) as result:
+    config = load_config(None, {"risk.max_order_krw": "50000000"})
+    with on_bars(sample, config=config) as result:
         [first] = [line.amount for line in entries(result) if line.pool_id == "PORTFOLIO" and line.cause == "EXTERNAL"]
         cost = Counter()
         for row in result._store.iter_fills():
