@@ -1,5 +1,6 @@
 """Safety state and operating state over a run: what they let orders do, and what they are told of it."""
 
+import gc
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -196,10 +197,14 @@ class Supervisor:
                 config, safety, market, machine, equity=equity, halted=False, in_session=in_session, store=store
             )
             opened.pop_all()  # it lets go of them itself
+            # Configuration, calendars and tables stay for the session: the collector need not walk through them again
+            # and again, which stops a cycle for a tenth of a second each time.
+            gc.freeze()
             return supervisor
 
     def close(self) -> None:
         """Record the end and let go of the files."""
+        gc.unfreeze()
         self._hold_off()
         self.safety.close()
         if self._store is not None:
