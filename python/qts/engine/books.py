@@ -127,6 +127,7 @@ def finish(
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
             for fault in pipeline.faults()
         ],
+        states=list(session.supervisor.changes) if session.last is not None else [],
         performance=_performance(session),
         capital=session.pools or CapitalFlowConfig(),
     )
