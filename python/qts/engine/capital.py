@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qts.capital.alerts import fresh_alerts
 from qts.capital.allocation import initial_amounts
 from qts.capital.books import CapitalBooks
 from qts.capital.config import CapitalFlowConfig
 from qts.capital.contracts import POOLS
-from qts.capital.engine import CapitalEngine
+from qts.capital.engine import CapitalEngine, EvaluationGuard
 from qts.capital.flow import Day, rebalance_limits
 from qts.capital.metrics import ClosedTrade, MetricsTracker
 from qts.capital.schedule import SessionSchedule
@@ -22,12 +23,12 @@ from qts.state.rebalance import Rebalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
     from qts._core import FillEvent, OrderEvent, StepEngine
     from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort
+    from qts.capital.alerts import AlertKey
     from qts.capital.contracts import CapitalAlert, CapitalEngineOutput, CapitalPoolContract
     from qts.capital.flow import DayResult
     from qts.config import QtsConfig
@@ -165,7 +166,7 @@ class CapitalDesk:
         self._key: tuple[object, ...] = ()
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
-        self._told: AbstractSet[tuple[str, Pool | None]] = frozenset()
+        self._told: frozenset[AlertKey] = frozenset()
 
     def broker(self, broker: BrokerPort) -> PoolBroker:
         """Return `broker` with the holds of its purchases told to the books."""
@@ -226,7 +227,7 @@ class CapitalDesk:
             lambda code, text: supervisor.on_code(code, text, "capital"),
         )
         self._service = CapitalTransferService(
-            self.books, MetricsTracker(), schedule, CapitalEngine().evaluate, rebalancer
+            self.books, MetricsTracker(), schedule, EvaluationGuard(CapitalEngine()).evaluate, rebalancer
         )
         self._service.reconciled(self.books.verify(self._core.cash, {}))
         supervisor.safety.subscribe(self._on_safety)
@@ -321,13 +322,12 @@ class CapitalDesk:
         return held
 
     def _tell(self, alerts: Iterable[CapitalAlert]) -> None:
-        """Tell what is new: a finding is told when it appears, and again only once it was gone."""
-        found = {(alert.code, alert.pool_id): alert for alert in alerts}
-        for key in found.keys() - self._told:
+        """Tell what is new: a finding is told when it appears or gets worse, and again only once it was gone."""
+        fresh, self._told = fresh_alerts(self._told, alerts)
+        for alert in fresh:
             if self._session is not None:
-                self._recorder.on_capital_alert(self._session, found[key])
-            self._supervisor().on_capital(found[key])
-        self._told = found.keys()
+                self._recorder.on_capital_alert(self._session, alert)
+            self._supervisor().on_capital(alert)
 
     def _on_safety(self, change: StateChange) -> None:
         if change.from_state is SafetyState.LOCKDOWN:
