@@ -136,6 +136,8 @@ class RunFigures:
     """Decisions by action and reason, "ACTION:REASON" -> count."""
     states: Sequence[StateChange] = ()
     faults: Sequence[FaultFigure] = ()
+    cycles: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Counts of cycles: `outcomes` by status (and reason, if skipped), `over_budget` and `over_target` by stage."""
     performance: PerformanceSettings = field(default_factory=PerformanceSettings)
     """Parameters of the statistics."""
     capital: CapitalFlowConfig = field(default_factory=CapitalFlowConfig)
