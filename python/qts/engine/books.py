@@ -125,8 +125,8 @@ def finish(
         risk_actions=session.recorder.actions,
         cycles={
             "outcomes": pipeline.loop.outcomes,
-            "over_budget": {what: count for what, count in pipeline.budgets.breaches.items()},
-            "over_target": {what: count for what, count in pipeline.budgets.above_target.items()},
+            "over_budget": pipeline.budgets.breaches,
+            "over_target": pipeline.budgets.above_target,
         },
         faults=[
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
