@@ -31,6 +31,7 @@ class SessionSchedule:
         self._numbered = began - timedelta(days=1)
         """Day up to which sessions have been counted."""
         self._count = 0
+        self._last: SessionInfo | None = None
 
     def info(self, day: date) -> SessionInfo:
         """Return what capital has to know of a session.
@@ -38,9 +39,11 @@ class SessionSchedule:
         Raises:
             DataError: the market is closed that day, or the calendar does not reach to it.
         """
+        if self._last is not None and self._last.date == day:
+            return self._last
         self._calendar.session(day)
         before = self.before(day)
-        return SessionInfo(
+        self._last = SessionInfo(
             date=day,
             is_first_of_week=before is None or before.isocalendar()[:2] != day.isocalendar()[:2],
             is_first_of_month=before is None or (before.year, before.month) != (day.year, day.month),
@@ -48,6 +51,7 @@ class SessionSchedule:
             number=self._number(day),
             recent=self._recent(day),
         )
+        return self._last
 
     def day_of(self, at_ns: int) -> date:
         """Return the local day of a moment, in UTC nanoseconds."""

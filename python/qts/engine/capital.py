@@ -6,6 +6,7 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qts.capital.alerts import fresh_alerts
 from qts.capital.allocation import initial_amounts
 from qts.capital.books import CapitalBooks
 from qts.capital.config import CapitalFlowConfig
@@ -25,12 +26,12 @@ from qts.state.rebalance import Rebalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
     from qts._core import FillEvent, OrderEvent, StepEngine
     from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort
+    from qts.capital.alerts import AlertKey
     from qts.capital.contracts import CapitalAlert, CapitalEngineOutput, CapitalPoolContract
     from qts.capital.flow import DayResult
     from qts.config import QtsConfig
@@ -171,7 +172,7 @@ class CapitalDesk:
         self._key: tuple[object, ...] = ()
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
-        self._told: AbstractSet[tuple[str, Pool | None]] = frozenset()
+        self._told: frozenset[AlertKey] = frozenset()
         self._thread = 0
         self._changes: deque[StateChange] = deque()
         self._is_to_reconcile = False
@@ -332,13 +333,12 @@ class CapitalDesk:
         return held
 
     def _tell(self, alerts: Iterable[CapitalAlert]) -> None:
-        """Tell what is new: a finding is told when it appears, and again only once it was gone."""
-        found = {(alert.code, alert.pool_id): alert for alert in alerts}
-        for key in found.keys() - self._told:
+        """Tell what is new: a finding is told when it appears or gets worse, and again only once it was gone."""
+        fresh, self._told = fresh_alerts(self._told, alerts)
+        for alert in fresh:
             if self._session is not None:
-                self._recorder.on_capital_alert(self._session, found[key])
-            self._supervisor().on_capital(found[key])
-        self._told = found.keys()
+                self._recorder.on_capital_alert(self._session, alert)
+            self._supervisor().on_capital(alert)
 
     def unlock(self, pool: Pool, operator: str, reason: str) -> None:
         """Take the lock off a pool, on the engine's thread; it goes on once the next cycle has found the books right.
