@@ -7,7 +7,7 @@ builds one for every fill.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 Track: TypeAlias = Literal["SCALP", "SWING", "PORTFOLIO"]
 Side: TypeAlias = Literal["BUY", "SELL"]
@@ -52,6 +52,10 @@ class SessionRow(NamedTuple):
     config_hash: str
 
 
+CORPORATE_ORDER: Final = 0
+"""Number that no order has: of rows that say what a corporate action has made of a holding."""
+
+
 class FillRow(NamedTuple):
     """One fill as booked. Broker and account are those of the session."""
 
@@ -79,6 +83,11 @@ class FillRow(NamedTuple):
     reason: str
     """Why the order was sent."""
     strategy: str
+
+    @property
+    def entry_type(self) -> Literal["FILL", "RECON_ADJ"]:
+        """What the ledger calls it: a row that no order has made is an adjustment."""
+        return "FILL" if self.order_id != CORPORATE_ORDER else "RECON_ADJ"
 
 
 class OrderRow(NamedTuple):

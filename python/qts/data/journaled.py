@@ -26,7 +26,17 @@ from qts.data.exceptions import (
 )
 from qts.data.journaled_errors import away, journal_is_behind, never_taken, of_another_version, records_of, unwritable
 from qts.data.journaled_reads import JournaledReads
-from qts.data.journaled_records import KINDS, VERSION, Ending, Funds, Waiting, open_journal, payload_of, row_of
+from qts.data.journaled_records import (
+    KINDS,
+    VERSION,
+    Ending,
+    Funds,
+    Waiting,
+    open_journal,
+    payload_of,
+    row_of,
+    waits_for_order,
+)
 from qts.data.outage import OutageClock, OutageLimits
 from qts.data.records import JournalAck
 
@@ -479,7 +489,7 @@ class JournaledStore(JournaledReads):
         waiting = self._waiting
         count = min(self._batch, len(waiting))
         last = next((number for number in range(count - 1, -1, -1) if waiting[number].kind in _PAIR), None)
-        if last is None or waiting[last].kind != "FILL":
+        if last is None or not waits_for_order(waiting[last]):
             return count
         for number in range(count, len(waiting)):
             if waiting[number].kind in _PAIR:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from qts._core import JournalDamageError, JournalWriter
 from qts.data.contracts import (
+    CORPORATE_ORDER,
     CapitalEntryRow,
     CapitalHoldRow,
     CapitalPoolRow,
@@ -75,6 +76,11 @@ class Waiting(NamedTuple):
     seq: int
     kind: str
     row: Row
+
+
+def waits_for_order(one: Waiting) -> bool:
+    """Whether the state of an order is about to follow: not on what a corporate action did, which had no order."""
+    return isinstance(one.row, FillRow) and one.row.order_id != CORPORATE_ORDER
 
 
 def payload_of(session: SessionRow, kind: str, row: Row) -> bytes:

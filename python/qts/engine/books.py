@@ -123,6 +123,11 @@ def finish(
             for instrument, track, qty, cost, _ in positions
         ],
         risk_actions=session.recorder.actions,
+        cycles={
+            "outcomes": pipeline.loop.outcomes,
+            "over_budget": pipeline.budgets.breaches,
+            "over_target": pipeline.budgets.above_target,
+        },
         faults=[
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
             for fault in pipeline.faults()

@@ -1,6 +1,7 @@
 """One run of the engine: an account, a venue, a pipeline, and the books they leave behind."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from qts._core import EngineError, SourceError, StepEngine
@@ -8,8 +9,10 @@ from qts.broker import SimBroker
 from qts.codes import DataError, EngineFault
 from qts.data import FillRow, OrderRow
 from qts.engine.capital import CapitalDesk
+from qts.engine.closing import SessionClose, Wiring, actions_of
 from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
 from qts.engine.supervisor import Supervisor
+from qts.instruments import adjusted_price
 from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
 from qts.strategy.contracts import Terms
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.config import QtsConfig
     from qts.data import RunStore
-    from qts.instruments import Calendar, Catalog, SessionPhase
+    from qts.instruments import Calendar, Catalog, SessionPhase, Split
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
     from qts.state.history import DailyClose
@@ -80,6 +83,7 @@ class Session:
         self.last: CycleResult | None = None
         self.core = StepEngine(catalog.core, cash=cash, queues=queue_settings(config), **latency_ns(config))
         self._sessions = SessionClock(calendars)
+        self._market = EngineMarket(self.core, prev_close)
         self._currency = catalog.currency(catalog.by_id(0).currency)
         self._config = config
         self._cash = cash
@@ -109,10 +113,26 @@ class Session:
                 symbols=[terms.symbol for terms in self.terms],
             )
             broker = self.capital.broker(broker)
+        self.closing = SessionClose(
+            Wiring(
+                core=self.core,
+                catalog=catalog,
+                calendar=self.calendar,
+                actions=actions_of(config, catalog),
+                store=store,
+                recorder=recorder,
+                desk=self.capital,
+                clock=clock,
+                mark=lambda instrument: self._marks.get(instrument) or self.mark(instrument),
+                rebase=self._rebase,
+            ),
+            cash,
+        )
+        """Closes the sessions: books compared, trades settled, dividends and splits, the day of the pools."""
         self.pipeline = Pipeline(
             strategies,
             self.terms,
-            market=EngineMarket(self.core, prev_close),
+            market=self._market,
             account=EngineAccount(self.core),
             broker=broker,
             rules=catalog.core,
@@ -218,13 +238,16 @@ class Session:
         day = self._sessions.session_date(ts_ns)
         if day == self._day:
             return
-        self.close_day()
+        self.close_day(day)
         self._day = day
         if self.capital is not None:
             self.capital.open_day(ts_ns)
 
-    def close_day(self) -> None:
-        """Close the session that is open, as of its last cycle. A second time changes nothing."""
+    def close_day(self, next_day: str = "") -> None:
+        """Close the session that is open, as of its last cycle. A second time changes nothing.
+
+        `next_day` is the next session of which there are data; empty = the run is over.
+        """
         if not self._day:
             return
         terms = self.terms
@@ -233,9 +256,15 @@ class Session:
             for instrument, track, qty, cost, _ in self.core.positions()
         ]
         self.recorder.on_holdings(self._day, rows)
-        if self.capital is not None:
-            self.capital.close_day()
+        self.closing.close(date.fromisoformat(self._day), date.fromisoformat(next_day) if next_day else None)
         self._day = ""
+
+    def _rebase(self, split: "Split", from_ns: int) -> None:
+        """See prices from before a split as they compare with those after it."""
+        self.pipeline.rebase(split, from_ns)
+        mark = self._marks.get(split.instrument)
+        if mark is not None:
+            self._marks[split.instrument] = adjusted_price(mark, [split])
 
     def _chart(self, ts_ns: int) -> None:
         """Record the prices of the symbols that have one, up to what the charts hold.
@@ -258,7 +287,7 @@ class Session:
 
     def mark(self, instrument: int) -> int:
         """Return what a unit would bring now: the bid, else the last trade; 0 if neither is known."""
-        quote = self.core.quote(instrument)
+        quote = self._market.quote(instrument)
         return quote.bid or quote.last
 
     def _value(self, instrument: int, qty: int, cost: int) -> int:
@@ -285,27 +314,27 @@ class Session:
     def _on_fill(self, fill: "FillEvent", order: "SentOrder") -> None:
         self.fills += 1
         self.supervisor.on_fill(fill)
-        self._store.record_fill(
-            FillRow(
-                trade_date=self._sessions.session_date(fill.ts_exec_ns),
-                order_id=fill.order_id,
-                exec_ref=str(fill.exec_seq),
-                ts_ns=fill.ts_recv_ns,
-                ts_exec_ns=fill.ts_exec_ns,
-                decision_id=order.decision_id,
-                symbol=fill.symbol,
-                track=fill.track,
-                side=fill.side,
-                qty=fill.qty,
-                price=fill.price,
-                amount=fill.amount,
-                fee=fill.fee,
-                tax=fill.tax,
-                cum_qty=fill.cumulative,
-                reason=order.reason,
-                strategy=order.strategy_id,
-            )
+        row = FillRow(
+            trade_date=self._sessions.session_date(fill.ts_exec_ns),
+            order_id=fill.order_id,
+            exec_ref=str(fill.exec_seq),
+            ts_ns=fill.ts_recv_ns,
+            ts_exec_ns=fill.ts_exec_ns,
+            decision_id=order.decision_id,
+            symbol=fill.symbol,
+            track=fill.track,
+            side=fill.side,
+            qty=fill.qty,
+            price=fill.price,
+            amount=fill.amount,
+            fee=fill.fee,
+            tax=fill.tax,
+            cum_qty=fill.cumulative,
+            reason=order.reason,
+            strategy=order.strategy_id,
         )
+        self.closing.on_fill(row)
+        self._store.record_fill(row)
 
 
 def _terms(catalog: "Catalog", number: int) -> Terms:

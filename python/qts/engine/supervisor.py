@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from qts.clock import NS_PER_S, SimClock, from_ns, to_ns
 from qts.codes import EngineFault, lookup
@@ -51,6 +51,7 @@ _QUIET_NS: Final = 60 * NS_PER_S
 _TRUSTED_AGE_NS: Final = 500_000_000
 """Age of a quote that an exit in LOCKDOWN may be made on (spec 01 §1.5)."""
 _POLL_NS: Final = NS_PER_S // 2
+_ANOMALY: Final = "AN"
 _GUARDRAIL: Final = "GR"
 _EFFECTS: "Final[Mapping[Severity, Effect]]" = {
     "INFO": "NOTE",
@@ -347,6 +348,9 @@ class Supervisor:
         """Take in a finding of the capital room: a fail-safe asks for what the finding is as severe as."""
         if alert.code.startswith(_GUARDRAIL):
             self._guardrail(alert.code, alert.message, blocked=False)
+        elif alert.code.startswith(_ANOMALY):
+            if self._is_news(alert.code):
+                self.safety.record_anomaly(alert.code, alert.message, "capital")
         else:
             self.fail(alert.code, alert.message, "capital", effect=_EFFECTS[alert.severity])
 
@@ -382,6 +386,10 @@ class Supervisor:
         entry = Entry(record.by, "config_change", is_applied=is_applied, reason=record.reason, payload=payload)
         if not self.safety.record_act(entry):
             raise EngineFault("FS063", found="the audit trail takes no records", expected="a disk that can be written")
+
+    def record_act(self, action: str, by: str, reason: str, payload: "Mapping[str, Any]") -> None:
+        """Put what an operator has done into the audit trail."""
+        self.safety.record_act(Entry(by, action, is_applied=True, reason=reason, payload=payload))
 
     def poll(self) -> None:
         """Let the safety state take in what others have raised, and its own timers. Cheap if called too often."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from qts.instruments import adjusted_price, adjusted_qty
 from qts.pipeline.daily import DailyBook
 from qts.pipeline.ports import DAY_NS
 from qts.strategy.contracts import Bar, Bars
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from qts.engines.strategy import StrategySlot
+    from qts.instruments import Split
 
 
 class BarBook:
@@ -51,6 +53,24 @@ class BarBook:
             for slot in self._subscribers[key]:
                 if len(bars) >= slot.lookback:
                     self._due[slot.number, row[0]] = slot
+
+    def rebase(self, split: Split) -> None:
+        """Adjust the bars of an instrument that are kept, all of them from before a split that takes effect now."""
+        for (instrument, _), rows in self._bars.items():
+            if instrument == split.instrument:
+                adjusted = [
+                    bar._replace(
+                        open=adjusted_price(bar.open, [split]),
+                        high=adjusted_price(bar.high, [split]),
+                        low=adjusted_price(bar.low, [split]),
+                        close=adjusted_price(bar.close, [split]),
+                        volume=adjusted_qty(bar.volume, [split]),
+                    )
+                    for bar in rows
+                ]
+                rows.clear()
+                rows.extend(adjusted)
+        self.daily.rebase(split)
 
     @property
     def has_due(self) -> bool:

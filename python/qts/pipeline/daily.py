@@ -11,10 +11,13 @@ from itertools import pairwise
 from math import isqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qts.instruments import adjusted_price, adjusted_qty
 from qts.strategy.contracts import PPM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from qts.instruments import Split
 
 SESSIONS: Final = 20
 """Sessions that volume and volatility are measured over."""
@@ -47,6 +50,13 @@ class DailyBook:
         self._closes.setdefault(instrument, deque(maxlen=SESSIONS + 1)).append(close)
         self._stats.pop(instrument, None)
 
+    def rebase(self, split: Split) -> None:
+        """Adjust volumes and closes of an instrument, all of them from before a split that takes effect now."""
+        instrument = split.instrument
+        _replace(self._volumes.get(instrument), lambda volume: adjusted_qty(volume, [split]))
+        _replace(self._closes.get(instrument), lambda close: adjusted_price(close, [split]))
+        self._stats.pop(instrument, None)
+
     def stats(self, instrument: int) -> DayStats:
         """Return what the bars closed so far say."""
         stats = self._stats.get(instrument)
@@ -56,6 +66,13 @@ class DailyBook:
             stats = DayStats(_median(self._volumes[instrument]), _sigma_ppm(self._closes[instrument]))
             self._stats[instrument] = stats
         return stats
+
+
+def _replace(rows: deque[int] | None, change: Callable[[int], int]) -> None:
+    if rows is not None:
+        values = [change(row) for row in rows]
+        rows.clear()
+        rows.extend(values)
 
 
 def _median(volumes: Sequence[int]) -> int | None:

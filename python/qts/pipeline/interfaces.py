@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qts.broker.contracts import Side, Track
     from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract
     from qts.config import SessionPhase as Phase
+    from qts.instruments import Split
     from qts.pipeline.contracts import RawDataContract
     from qts.strategy.contracts import Quote
 
@@ -37,6 +38,10 @@ class MarketPort(Protocol):
 
         Each is (instrument, interval_ns, start_ns, open, high, low, close, volume).
         """
+        ...
+
+    def rebase(self, split: Split, from_ns: int) -> None:
+        """See what lies before `from_ns` as it compares with what comes after a split that takes effect then."""
         ...
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort, FillNotice, OrderEndNotice
+    from qts.instruments import Split
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
     from qts.pipeline.interfaces import (
         AccountPort,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from qts.strategy.base import Strategy
     from qts.strategy.contracts import Intent, Terms, Tick
 
+_BESIDE: Final = frozenset({"Capital", "Performance"})
+"""Engines without which positions can still be closed: their faults hold entries back, and end no run."""
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
 
@@ -139,6 +142,9 @@ class Pipeline:
         self._journal = DecisionJournal(log, decisions)
         bars = BarBook(self.strategies.slots, config.max_bars)
 
+        self._bars = bars
+        self._market = market
+
         def forget() -> None:
             bars.add(market.take_closed_bars())
             bars.forget_due()
@@ -192,6 +198,15 @@ class Pipeline:
         """Go by the limits and quote ages of `config` from the next cycle on; nothing else of it is looked at."""
         self._risk.set_limits(config.limits)
         self._decide.set_quote_ages(config.max_quote_age_ms)
+
+    def rebase(self, split: Split, from_ns: int) -> None:
+        """See prices and bars from before a split as they compare with those from `from_ns` on, when it takes effect.
+
+        What a strategy has computed from bars already stays as it is.
+        """
+        self._bars.add(self._market.take_closed_bars())
+        self._bars.rebase(split)
+        self._market.rebase(split, from_ns)
 
     def tick_handlers(self) -> list[tuple[Callable[[Tick], Intent | None], Track, list[int]]]:
         """Return who wants every tick: (callable, track, instrument ids); the index is the handler number."""
@@ -267,6 +282,8 @@ class Pipeline:
     def _judge_engines(self) -> None:
         """End the run if an engine has been in fault for too long."""
         for engine in self.health.end_cycle():
+            if engine in _BESIDE:
+                continue
             view = self.health[engine].view()
             raise EngineFault(
                 "FS031",

@@ -51,7 +51,7 @@ _ORDERS: Final = (
 
 _FILLS: Final = (
     "SELECT trade_date, order_id, exec_ref, recv_ns, exec_ns, decision_id, symbol, pool_id, side, qty, price, amount,"
-    " fee, tax, cum_filled_qty, reason, strategy_tag FROM t_ledger WHERE run_id = $1 ORDER BY id"
+    " fee, tax, cum_filled_qty, reason, strategy_tag FROM t_ledger WHERE run_id = $1 AND order_id <> '0' ORDER BY id"
 )
 
 _POSITIONS: Final = (
@@ -312,7 +312,7 @@ def _entry(session: SessionRow, row: FillRow, instrument: InstrumentRow) -> Ledg
         reason=row.reason,
         run_id=session.session_id,
     )
-    return LedgerEntry(entry_type="FILL", fill=fill)
+    return LedgerEntry(entry_type=row.entry_type, fill=fill)
 
 
 def _fill_row(row: Any, instrument: InstrumentRow) -> FillRow:  # noqa: ANN401 - a row of the driver

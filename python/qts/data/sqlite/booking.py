@@ -7,7 +7,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts.codes import UsageError
-from qts.data.contracts import InstrumentRow
+from qts.data.contracts import CORPORATE_ORDER, InstrumentRow
 from qts.data.ledger import SEPARATOR, Holding, facts, key_of
 from qts.data.sqlite import schema
 
@@ -183,6 +183,8 @@ class Books:
         head = f"{broker}{SEPARATOR}{self._account}{SEPARATOR}"
         size = schema.ROWS_AT_ONCE
         whole = len(fills) - len(fills) % size
+        if any(fill.order_id == CORPORATE_ORDER for fill in fills):
+            return sum(self._write_fill(session_no, head, fill) for fill in fills)
         self._db.execute("SAVEPOINT fills")
         try:
             parts = (fills[start : start + size] for start in range(0, whole, size))
@@ -203,7 +205,8 @@ class Books:
         """Apply a fill to its position and return its ledger row."""
         key = key_of(head, fill)
         held = self._touched.get((fill.track, fill.symbol)) or self.holding((fill.track, fill.symbol))
-        return (key, session_no, self._account, held.apply(fill, key), *fill)
+        result = held.apply(fill, key) if fill.order_id != CORPORATE_ORDER else held.adjust(fill, key)
+        return (key, session_no, self._account, result, *fill)
 
     def _book_part(self, session_no: int, head: str, fills: Sequence[FillRow]) -> list[object]:
         """Apply fills to their positions and return their ledger rows, one behind the other."""
@@ -216,14 +219,15 @@ class Books:
         """Write a fill that may not be new or not be valid; say whether it was written."""
         key = key_of(head, fill)
         known = self._db.execute(schema.FILL_BY_KEY, (key,)).fetchone()
-        if known is not None and known == facts("FILL", fill):
+        if known is not None and known == facts(fill.entry_type, fill):
             return False
         cause = f"the ledger has {known} under this key"
         if known is None:
             place = (fill.track, fill.symbol)
             before = copy(self._touched.get(place))
             try:
-                self._db.execute(schema.FILL_INSERT, self._book(session_no, head, fill))
+                insert = schema.FILL_INSERT if fill.entry_type == "FILL" else schema.ADJUSTMENT_INSERT
+                self._db.execute(insert, self._book(session_no, head, fill))
             except _REFUSED as error:
                 cause = str(error)
                 if before is None:

@@ -27,6 +27,12 @@ FILL_INSERT: Final = (
 )
 """Four columns of the books' own, then those of `FillRow` in its order."""
 
+ADJUSTMENT_INSERT: Final = (
+    f"INSERT INTO t_ledger (fill_key, session_no, account_id, realized_pnl, {_ROW}, entry_type)"  # noqa: S608 - constants
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'RECON_ADJ')"
+)
+"""As `FILL_INSERT`, of a row that no order has made."""
+
 ROWS_AT_ONCE: Final = 32
 """Rows of one statement: a fifth quicker than as many statements, and within what every SQLite takes."""
 
@@ -50,7 +56,7 @@ FILL_BY_KEY: Final = (
 )
 """What makes two rows of one key the same."""
 
-FILLS_OF_SESSION: Final = f"SELECT {_ROW_READ} FROM t_ledger WHERE session_no = ? ORDER BY id"  # noqa: S608 - constants
+FILLS_OF_SESSION: Final = f"SELECT {_ROW_READ} FROM t_ledger WHERE session_no = ? AND order_id <> '0' ORDER BY id"  # noqa: S608 - constants
 
 ALL_ENTRIES: Final = (
     "SELECT l.fill_key, l.entry_type, l.session_no, l.account_id, l.realized_pnl, o.realized_pnl,"  # noqa: S608 - constants

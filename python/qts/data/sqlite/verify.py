@@ -44,8 +44,8 @@ def _replay(
         result = holding.book(kind, fill, key, reversed_result)
         if result != realized:
             yield Difference(account, fill.track, fill.symbol, f"realized_pnl of {key}", result or 0, realized or 0)
-        if session_no == NO_SESSION:
-            continue  # the amount is what the broker states, which wins
+        if session_no == NO_SESSION or kind != "FILL":
+            continue  # the amount is what the broker states, which wins, or at what cost a holding was taken over
         shift = shifts[fill.symbol]
         product = fill.qty * fill.price
         amount = product // 10**shift if shift >= 0 else product * 10**-shift
