@@ -170,7 +170,8 @@ class ActionBooks:
     """`PoolBooks` that tell the ledger of the run and the report of what they have booked.
 
     A split is a pair of rows in the ledger: the holding leaves at its cost, and what was paid for its fraction, and
-    comes back at its cost in its new quantity. So the ledger alone gives the holdings of any time.
+    comes back at its cost in its new quantity; one of which nothing is left leaves for what was paid alone. So the
+    ledger gives the holdings of any time.
     """
 
     def __init__(
@@ -209,8 +210,7 @@ class ActionBooks:
         for part in parts:
             before, cost = costs[part.pool]
             row = self._row(symbol, part.pool, ref, at)
-            out = row("SELL", before, cost + part.cash_in_lieu)
-            self._store.record_fill(out)
+            self._store.record_fill(row("SELL", before, (cost if part.qty else 0) + part.cash_in_lieu))
             if part.qty:
                 self._store.record_fill(row("BUY", part.qty, cost))
             self._ledger.on_split(symbol, part.pool, part.qty)
