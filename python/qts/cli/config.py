@@ -17,10 +17,13 @@ JsonOut = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("check")
 def check(config: options.ConfigDir = None, *, as_json: JsonOut = False) -> None:
     """Check every file, and that of the secrets, and tell everything that is wrong. Exit code 2 if anything is."""
+    from qts.config import ConfigManager, home_dir, shipped_dir
     from qts.config import check as find
-    from qts.config import home_dir, shipped_dir
+    from qts.engine.closing import action_findings
 
     findings = find(config, home=home_dir())
+    if not findings:
+        findings = action_findings(ConfigManager(config).load())
     if as_json:
         sys.stdout.write(f"{json.dumps([finding._asdict() for finding in findings], ensure_ascii=False, indent=2)}\n")
     elif findings:

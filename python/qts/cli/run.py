@@ -79,6 +79,8 @@ def run(
         result = asyncio.run(engine.run(speed=factor, on_status=line.show))
     with result:
         sys.stdout.write(f"{json.dumps(result.report, indent=2)}\n" if as_json else f"{result.summary()}\n")
+        if not as_json:
+            sys.stdout.write("".join(f"{outcome}\n" for outcome in engine.closes))
         if out is not None:
             result.write(out)
             if not as_json:

@@ -75,9 +75,12 @@ class JournaledReads:
         """Return every position of the session's account, closed ones included, by track and symbol."""
         return self._read(self._database.run_positions(self._open_session()))
 
-    def verify(self) -> list[Difference]:
-        """Derive the account's positions and orders from the ledger again; return what differs."""
-        return self._read(self._database.verify(self._open_session().account_id))
+    def verify(self, account_id: str | None = None) -> list[Difference]:
+        """Derive an account's positions and orders from the ledger again; return what differs.
+
+        Without `account_id` that of the session; with one, no session has to be open.
+        """
+        return self._read(self._database.verify(account_id or self._open_session().account_id))
 
     def _read(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         try:

@@ -131,6 +131,10 @@ def finish(
         faults=[
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
             for fault in pipeline.faults()
+        ]
+        + [
+            FaultFigure(mark.report[0], "close", str(mark), mark.sessions, suspended=False)
+            for mark in session.stale_marks()
         ],
         states=list(session.supervisor.changes) if session.last is not None else [],
         performance=_performance(session),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.capital.contracts import POOLS
 from qts.clock import NS_PER_S, from_ns, to_ns
-from qts.codes import DataError
-from qts.config import home_dir
+from qts.codes import ConfigError, DataError
+from qts.config import CORPORATE_FILE, Finding, home_dir
 from qts.data import CapitalEntryRow, FillRow
 from qts.data.capital import UNALLOCATED
 from qts.data.contracts import CORPORATE_ORDER
-from qts.instruments import CorporateActions, Held, load_calendars
+from qts.instruments import Catalog, CorporateActions, Held, load_calendars
 from qts.ops.close import (
     ActionsDesk,
     BooksNow,
@@ -30,7 +30,7 @@ from qts.ops.close import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from qts._core import StepEngine
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from qts.config import QtsConfig
     from qts.data import RunStore
     from qts.engine.capital import CapitalDesk
-    from qts.instruments import Calendar, Catalog, Split
+    from qts.instruments import Calendar, Split
     from qts.ops.close import PoolBooks
     from qts.ops.report import RunRecorder
     from qts.state.rebalance import Pool
@@ -61,6 +61,24 @@ def actions_of(config: QtsConfig, catalog: Catalog) -> CorporateActions:
     return CorporateActions.load(reference, catalog, load_calendars(reference))
 
 
+def action_findings(config: QtsConfig) -> list[Finding]:
+    """Return the dividends and splits whose day is no session of their instrument: the first one of each symbol."""
+    reference = config.reference
+    catalog, calendars = Catalog.load(reference), load_calendars(reference)
+    alone: list[dict[str, Any]] = [
+        {"dividends": {symbol: rows}, "splits": {}} for symbol, rows in reference.dividends.items()
+    ]
+    alone += [{"dividends": {}, "splits": {symbol: rows}} for symbol, rows in reference.splits.items()]
+    findings = []
+    for update in alone:
+        try:
+            CorporateActions.load(reference.model_copy(update=update), catalog, calendars)
+        except ConfigError as error:
+            key, _, found = error.found.partition(": ")
+            findings.append(Finding(error.where or CORPORATE_FILE, None, key, found, error.expected, error.hint))
+    return findings
+
+
 class RunLedger:
     """What the account should have by its fills, dividends and splits: the other side of what the core says it has.
 
@@ -79,7 +97,7 @@ class RunLedger:
         paid = fill.fee + fill.tax + (fill.amount if is_buy else -fill.amount)
         self.cash -= paid
         place = (fill.symbol, fill.track)
-        self._qty[place] = self._qty.get(place, 0) + (fill.qty if is_buy else -fill.qty)
+        self._keep(place, self._qty.get(place, 0) + (fill.qty if is_buy else -fill.qty))
         self._traded[fill.trade_date] = self._traded.get(fill.trade_date, 0) - paid
 
     def on_income(self, amount: int) -> None:
@@ -88,11 +106,26 @@ class RunLedger:
 
     def on_split(self, symbol: str, track: Track, qty: int) -> None:
         """Take in what a split has made of a holding."""
-        self._qty[symbol, track] = qty
+        self._keep((symbol, track), qty)
+
+    def _keep(self, place: tuple[str, Track], qty: int) -> None:
+        if qty:
+            self._qty[place] = qty
+        else:
+            self._qty.pop(place, None)
+
+    @property
+    def has_traded(self) -> bool:
+        """Whether there are trades that nobody has taken."""
+        return bool(self._traded)
+
+    def agrees(self, cash: int, held: Mapping[tuple[str, Track], int]) -> bool:
+        """Whether cash and holdings are what it says."""
+        return cash == self.cash and held == self._qty
 
     def held(self) -> list[Held]:
         """Return every holding."""
-        return [Held(symbol, track, qty) for (symbol, track), qty in self._qty.items() if qty]
+        return [Held(symbol, track, qty) for (symbol, track), qty in self._qty.items()]
 
     def take_trades(self, day: date) -> list[Trade]:
         """Return what has been traded since the last call, all of a trading day as one."""
@@ -137,7 +170,8 @@ class ActionBooks:
     """`PoolBooks` that tell the ledger of the run and the report of what they have booked.
 
     A split is a pair of rows in the ledger: the holding leaves at its cost, and what was paid for its fraction, and
-    comes back at its cost in its new quantity. So the ledger alone gives the holdings of any time.
+    comes back at its cost in its new quantity; one of which nothing is left leaves for what was paid alone. So the
+    ledger gives the holdings of any time.
     """
 
     def __init__(
@@ -176,8 +210,7 @@ class ActionBooks:
         for part in parts:
             before, cost = costs[part.pool]
             row = self._row(symbol, part.pool, ref, at)
-            out = row("SELL", before, cost + part.cash_in_lieu)
-            self._store.record_fill(out)
+            self._store.record_fill(row("SELL", before, (cost if part.qty else 0) + part.cash_in_lieu))
             if part.qty:
                 self._store.record_fill(row("BUY", part.qty, cost))
             self._ledger.on_split(symbol, part.pool, part.qty)
@@ -242,8 +275,9 @@ class Wiring(NamedTuple):
 class SessionClose:
     """Closes the sessions of one run, in memory: what is run again from its beginning needs no record of its closes.
 
-    Every session: reconciliation, settlement, and where the account is divided the day of its pools. Dividends and
-    splits only where the reference data have some. A split of the next session is applied at the close before it; the
+    Every session core and fills are compared, and where the account is divided its pools have their day. A step is run
+    only where it has something to do: reconciliation if the two differ, settlement if anything is on its way, dividends
+    and splits if the reference data have some. A split of the next session is applied at the close before it; the
     close of a run's last session applies it too, with prices compared accordingly.
 
     Args:
@@ -267,7 +301,10 @@ class SessionClose:
         self._has_actions = bool(wiring.actions.dividends or wiring.actions.splits)
         self._actions: ActionsDesk | None = None
         self._closes_at: datetime | None = None
-        self._always = [reconcile_step(self._look), settle_step(wiring.calendar, self._trades, self.settlement)]
+        self._symbols = [wiring.catalog.by_id(number).symbol for number in range(len(wiring.catalog))]
+        self._is_settled = True
+        self._reconcile = reconcile_step(self._look)
+        self._settle = settle_step(wiring.calendar, self._trades, self.settlement)
 
     def on_fill(self, fill: FillRow) -> None:
         """Take in a fill as it was recorded."""
@@ -279,7 +316,11 @@ class SessionClose:
         Raises:
             EngineFault: FS070 if the core contradicts the fills; what a step has met with.
         """
-        self._run(day, self._steps(day))
+        steps = self._steps(day)
+        if steps:
+            self._run(day, steps)
+        elif self._to.desk is not None:
+            self._to.desk.close_day()
         while self._actions is not None and next_day is not None:
             day = self._to.calendar.next_session(day).date
             if day >= next_day:
@@ -287,12 +328,17 @@ class SessionClose:
             self._run(day, [self._dividends(self._actions)])
 
     def _steps(self, day: date) -> list[CloseStep]:
-        steps = list(self._always)
+        """Return what there is to do; the day of the pools is among it only if there is something else."""
+        steps = []
+        if not self._agrees():
+            steps.append(self._reconcile)
+        if self.ledger.has_traded or not self._is_settled:
+            steps.append(self._settle)
         if self._has_actions:
             if self._actions is None:
                 self._actions = ActionsDesk(None, _ACCOUNT, self._to.actions, self._to.calendar, day)
             steps.append(self._dividends(self._actions))
-        if self._to.desk is not None:
+        if steps and self._to.desk is not None:
             steps.append(CloseStep("capital", self._capital))
         return steps
 
@@ -308,6 +354,7 @@ class SessionClose:
         outcome = run_simulated(self._home, _ACCOUNT, day, kept, self._to.clock)
         if outcome.status is CloseStatus.FAILED and self._error is not None:
             raise self._error
+        self._is_settled = not self.settlement.ledger.waiting()
 
     def _kept(self, step: CloseStep) -> Callable[[CloseContext], StepResult]:
         """Keep what a step raises, so that the run ends in what has happened and not in a summary of it."""
@@ -320,6 +367,14 @@ class SessionClose:
                 raise
 
         return run
+
+    def _agrees(self) -> bool:
+        """Whether core, fills and pools say the same: what the reconciliation would find, in a tenth of its time."""
+        core, desk = self._to.core, self._to.desk
+        held = {(self._symbols[row[0]], row[1]): row[2] for row in core.positions()}
+        if not self.ledger.agrees(core.cash, held):
+            return False
+        return desk is None or core.unallocated() + sum(core.pool_money(pool)[0] for pool in POOLS) == core.cash
 
     # What the steps ask
 

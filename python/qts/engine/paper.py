@@ -17,6 +17,7 @@ from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, 
 from qts.engine.capital import pools_of
 from qts.engine.desk import PaperCapital, PaperControls, PaperReload
 from qts.engine.hot import HotData
+from qts.engine.paper_close import PaperClose
 from qts.engine.safety import Reconciliation
 from qts.engine.session import Session
 from qts.engine.storage import run_store
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from qts.data.contracts import SessionStatus
     from qts.engine.books import Books
     from qts.instruments import Catalog, SessionPhase
+    from qts.ops.close import CloseOutcome
 
 _STEP_NS: Final = 200_000_000
 """Wall time between two looks at the clock when the session is paced."""
@@ -117,6 +119,8 @@ class Engine:
         )
         self.day = day
         """Date of the session."""
+        self.closes: list[CloseOutcome] = []
+        """What came of the closes: of sessions that earlier processes have left open, then of this one."""
 
     @classmethod
     def from_config(
@@ -263,8 +267,12 @@ class Engine:
     ) -> "tuple[BacktestResult, SessionStatus]":
         """Open the books, run the session on them, and close them; say how it ended."""
         self._store.open()
+        closes = PaperClose(self._config, self._home, self._clock)
         try:
+            for outcome in closes.catch_up(self._store):
+                self._on_close(supervisor, outcome)
             books = self._open_books()
+            closes.begin(books.session.account_id, self.day)
         except BaseException:
             self._store.close()
             raise
@@ -284,7 +292,15 @@ class Engine:
             break_off(books, self._session, clock=self._clock)
             raise
         supervisor.on_books(self._store.condition())
+        account = books.session.account_id
+        self._on_close(supervisor, closes.close(account, self.day, self._session, self._store, supervisor, result))
         return result, status
+
+    def _on_close(self, supervisor: Supervisor, outcome: "CloseOutcome") -> None:
+        """Keep what came of a close; one that stands is a matter of safety."""
+        self.closes.append(outcome)
+        if outcome.failed is not None:
+            supervisor.on_code(outcome.failed.code, str(outcome), "close")
 
     def _kept_ticks(self) -> "AbstractContextManager[object]":
         """Keep the ticks of the session as the configuration says; what goes wrong is heard of with the books."""

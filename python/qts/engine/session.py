@@ -12,7 +12,8 @@ from qts.engine.capital import CapitalDesk
 from qts.engine.closing import SessionClose, Wiring, actions_of
 from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
 from qts.engine.supervisor import Supervisor
-from qts.instruments import adjusted_price
+from qts.instruments import Held, adjusted_price
+from qts.ops.close import StaleMark, stale_marks
 from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
 from qts.strategy.contracts import Terms
 
@@ -33,6 +34,9 @@ _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
 _OUTSIDE: Final = frozenset({"PREPARE", "CLOSE_SET", "MONITOR"})
 """Phases in which the market does not trade."""
+
+_FRESH_SESSIONS: Final = 5
+"""Sessions for which a holding may be without a price before it is told at the end of a run."""
 
 _CHART_SAMPLES: Final = 4_000
 """Prices per symbol that a chart holds, about."""
@@ -289,6 +293,23 @@ class Session:
         """Return what a unit would bring now: the bid, else the last trade; 0 if neither is known."""
         quote = self._market.quote(instrument)
         return quote.bid or quote.last
+
+    def stale_marks(self) -> list[StaleMark]:
+        """Return the holdings that have had no price for more than a week, as of the last cycle."""
+        core, sessions = self.core, self._sessions
+        held = [Held(self.terms[row[0]].symbol, row[1], row[2]) for row in core.positions()]
+        if not held or core.now_ns is None:
+            return []
+        seen = {
+            self.terms[row[0]].symbol: date.fromisoformat(sessions.session_date(quote.ts_ns))
+            for row in core.positions()
+            if (quote := core.quote(row[0])).ts_ns
+        }
+        day = date.fromisoformat(sessions.session_date(core.now_ns))
+        try:
+            return stale_marks(held, seen, day, self.calendar, fresh_sessions=_FRESH_SESSIONS)
+        except DataError:
+            return []  # on days that no calendar knows nothing can be counted
 
     def _value(self, instrument: int, qty: int, cost: int) -> int:
         """Return what a holding was worth in the last cycle that saw it; one without a price counts at its cost."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qts.codes import aligned, language
+from qts.money import from_units
 from qts.ops.report.capital import capital_frames
 from qts.ops.report.charts import ChartData, Line, Marks, figure
 from qts.ops.report.charts_capital import capital_figure, pool_lines
@@ -177,13 +178,15 @@ class BacktestResult:
         return None if self._pools is None else capital_frames(self._pools, self._money_scale)
 
     def identity(self) -> Identity:
-        """Recompute the cash at the end from the fills; `holds` says whether it is the account's to the last digit."""
+        """Recompute the cash at the end from fills and income; `holds` says whether it is exactly the account's."""
         account = self.report["account"]
         cash = Decimal(account["cash_start"])
         for fill in self._store.iter_fills():
             terms = self._catalog[fill.symbol]
             amount = terms.qty(fill.qty) * terms.price(fill.price)
             cash += (-amount if fill.side == "BUY" else amount) - terms.money(fill.fee) - terms.money(fill.tax)
+        income = sum(row.amount for row in self._recorder.incomes)
+        cash += from_units(income, self._money_scale)
         return Identity(Decimal(account["cash_end"]), cash)
 
     def plot(self, lang: "Lang | None" = None) -> "Figure":
@@ -210,6 +213,7 @@ class BacktestResult:
             money_scale=self._money_scale,
             chart=self.plot(),
             pools=None if self._pools is None or chart is None else PoolsPart(self._pools, chart),
+            incomes=self._recorder.incomes,
             lang=language(),
         )
 

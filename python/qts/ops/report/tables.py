@@ -12,6 +12,7 @@ from qts.ops.report.figures import average_price
 
 if TYPE_CHECKING:
     from qts.data import RunStore
+    from qts.engines.performance_contracts import Income
     from qts.instruments import Catalog
     from qts.ops.report.contracts import CapitalFigures
 
@@ -22,6 +23,7 @@ ORDER_COLUMNS: Final = (
     "order_id", "ts_ns", "decision_id", "symbol", "track", "side", "kind", "tif", "qty", "limit_price", "state",
     "filled_qty", "avg_price", "end_reason", "strategy",
 )  # fmt: skip
+INCOME_COLUMNS: Final = ("day", "track", "symbol", "amount")
 EQUITY_COLUMNS: Final = ("ts_ns", "cash", "market_value", "equity", "drawdown")
 
 _FRACTION: Final = Decimal("0.00000001")
@@ -103,6 +105,12 @@ def write_equity(path: Path, store: "RunStore", money_scale: int) -> int:
             )
 
     return _write(path, EQUITY_COLUMNS, rows())
+
+
+def write_income(path: Path, incomes: "Iterable[Income]", money_scale: int) -> int:
+    """Write `income.csv`, net dividends and what was paid for fractions of shares; return the number of rows."""
+    rows = ((row.day, row.track, row.symbol, format_units(row.amount, money_scale)) for row in incomes)
+    return _write(path, INCOME_COLUMNS, rows)
 
 
 def write_pools(path: Path, figures: "CapitalFigures", money_scale: int) -> int:

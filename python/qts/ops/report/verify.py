@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Identity(NamedTuple):
-    """Both sides of: cash_end = cash_start - purchases + sales - fees - taxes."""
+    """Both sides of: cash_end = cash_start - purchases + sales - fees - taxes + income."""
 
     cash_end: Decimal
     recomputed: Decimal
@@ -20,11 +20,18 @@ class Identity(NamedTuple):
 
 
 def verify_identity(report_dir: Path) -> Identity:
-    """Recompute the cash at the end from `fills.csv` and return it beside that of `report.json`."""
+    """Recompute the cash at the end from `fills.csv` and `income.csv`; return it beside that of `report.json`.
+
+    Income are dividends and what was paid for fractions of shares; a run without any has no `income.csv`.
+    """
     account = json.loads((report_dir / "report.json").read_text(encoding="utf-8"))["account"]
     cash = Decimal(account["cash_start"])
     with (report_dir / "fills.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             amount = Decimal(row["qty"]) * Decimal(row["price"])
             cash += (-amount if row["side"] == "BUY" else amount) - Decimal(row["fee"]) - Decimal(row["tax"])
+    income = report_dir / "income.csv"
+    if income.exists():
+        with income.open(encoding="utf-8", newline="") as file:
+            cash += sum(Decimal(row["amount"]) for row in csv.DictReader(file))
     return Identity(Decimal(account["cash_end"]), cash)

@@ -2,20 +2,21 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.codes import UsageError
 from qts.ops.report.html import page
-from qts.ops.report.tables import write_equity, write_fills, write_orders, write_pools, write_transfers
+from qts.ops.report.tables import write_equity, write_fills, write_income, write_orders, write_pools, write_transfers
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from qts.codes import Lang
     from qts.data import RunStore
+    from qts.engines.performance_contracts import Income
     from qts.instruments import Catalog
     from qts.ops.report.contracts import CapitalFigures
 
@@ -23,6 +24,8 @@ FILES: Final = frozenset({"report.json", "fills.csv", "orders.csv", "decisions.j
 """What a report directory holds, no more and no less."""
 CAPITAL_FILES: Final = frozenset({"capital_pools.csv", "capital_transfers.csv"})
 """And what is beside them if the run has pools."""
+INCOME_FILES: Final = frozenset({"income.csv"})
+"""And if there were dividends, or money in place of fractions of shares."""
 
 
 class PoolsPart(NamedTuple):
@@ -47,8 +50,8 @@ def check_target(out: Path) -> None:
         )
     held = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     # A lone report.json or fills.csv may be anybody's: only all of them together are surely ours to replace.
-    if held and held not in (FILES, FILES | CAPITAL_FILES):
-        names = sorted(held - FILES - CAPITAL_FILES or held)
+    if held and held - INCOME_FILES not in (FILES, FILES | CAPITAL_FILES):
+        names = sorted(held - FILES - CAPITAL_FILES - INCOME_FILES or held)
         raise UsageError(
             found=f"{out} holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
             expected="a new directory, an empty one, or one with an earlier report, which would be replaced",
@@ -66,6 +69,7 @@ def write_report(
     money_scale: int,
     chart: "Figure",
     pools: "PoolsPart | None",
+    incomes: "Sequence[Income]",
     lang: "Lang",
 ) -> Path:
     """Write all files beside `out`, then put them in its place. An earlier report is replaced.
@@ -81,6 +85,8 @@ def write_report(
         write_orders(part / "orders.csv", store, catalog)
         write_equity(part / "equity.csv", store, money_scale)
         shutil.copyfile(decisions, part / "decisions.jsonl")
+        if incomes:
+            write_income(part / "income.csv", incomes, money_scale)
         if pools is not None:
             write_pools(part / "capital_pools.csv", pools.figures, money_scale)
             write_transfers(part / "capital_transfers.csv", pools.figures, money_scale)
