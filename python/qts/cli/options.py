@@ -26,7 +26,7 @@ Out: TypeAlias = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        help="Write the report there: report.html, report.json, fills.csv and three more.",
+        help="Write the report there: report.html, report.json, fills.csv and the other tables.",
     ),
 ]
 Home: TypeAlias = Annotated[
