@@ -70,6 +70,10 @@ def _sequence(parts: tuple[object, ...]) -> str:
             texts.append(str(part))
         elif part is None:
             texts.append("~")
+        elif kind is str:
+            texts.append(repr(part))
+        elif kind is bool:
+            texts.append("T" if part else "F")
         else:
             texts.append(_writer_of(kind)(part))  # type: ignore[arg-type]
     return f"({','.join(texts)})"
