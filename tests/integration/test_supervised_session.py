@@ -49,10 +49,10 @@ class Shifted:
 class Session:
     """An engine on a thread of its own that stands still between two steps while a person acts."""
 
-    def __init__(self, home, config):
+    def __init__(self, home, config, strategy="quote_reversion"):
         self.clock = Shifted()
         self.engine = Engine.from_config(
-            config, day=date.fromisoformat(DAY), seed=3, home=home, clock=self.clock, strategy="quote_reversion"
+            config, day=date.fromisoformat(DAY), seed=3, home=home, clock=self.clock, strategy=strategy
         )
         self._home = home
         self._until = lambda status: True

@@ -11,7 +11,7 @@ from qts.capital.messages import say
 from qts.codes import ConfigError
 from qts.money import plain, to_units
 from qts.state import OperatingState
-from qts.state.rebalance import POOLS, Pool, RebalanceLimits
+from qts.state.rebalance import POOLS, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,16 +170,6 @@ class CapitalFlowConfig:
             fs084_deadline_s=settings.fs084.deadline_s,
             target_sum_tolerance_bps=settings.target_sum_tolerance_bps,
             metrics_max_age_days=settings.metrics.max_age_days,
-        )
-
-    def rebalance_limits(self) -> RebalanceLimits:
-        """Return what a `Rebalancer` has to keep to."""
-        return RebalanceLimits(
-            targets=self.targets,
-            drift_threshold=self.drift_threshold,
-            daily_move_limit=self.daily_move_limit_pct,
-            min_amount=self.rebalance_min_amount,
-            priority=self.rebalance_priority,
         )
 
 

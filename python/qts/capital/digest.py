@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qts.capital.contracts import CapitalEngineInput
 
 _IMMUTABLE: Final = frozenset({"config", "performance_metrics", "session", "transfers_today", "used_keys"})
+_KEYS: Final = "used_keys"
+"""Words alone, which are equal only if their text is."""
 _Writer: TypeAlias = Callable[[Any], str]
 
 
@@ -30,7 +32,7 @@ class Digester:
     """Digests inputs.
 
     What cannot change and is the same object as last time keeps its text: the configuration and, between two closes,
-    measures, transfers and keys.
+    measures and transfers. So do the same keys as last time, which are made anew for each input.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,7 @@ class Digester:
 
     def _kept(self, name: str, value: object) -> str:
         last = self._last.get(name)
-        if last is None or last[0] is not value:
+        if last is None or (last[0] is not value and (name != _KEYS or last[0] != value)):
             last = self._last[name] = (value, canonical(value))
         return last[1]
 

@@ -11,7 +11,6 @@ from collections import deque
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.capital.contracts import POOLS, MetricValue, PerformanceMetrics
@@ -27,6 +26,8 @@ SHORT, LONG = 30, 90
 _SESSIONS_A_YEAR: Final = 252
 _MIN_SHORT, _MIN_LONG = 20, 60
 _PLACES: Final = Decimal("0.000001")
+_STILL: Final = 1e-12
+"""Deviation below which returns count as equal: prices have six places."""
 
 
 class ClosedTrade(NamedTuple):
@@ -56,6 +57,8 @@ class MetricsTracker:
         self._losses: dict[Pool, int] = dict.fromkeys(POOLS, 0)
         self._mdd: dict[Pool, Decimal] = {}
         self._as_of: date | None = None
+        self._known: PerformanceMetrics | None = None
+        """The measures, until something changes them."""
 
     @property
     def as_of(self) -> date | None:
@@ -64,6 +67,7 @@ class MetricsTracker:
 
     def closed(self, trades: Iterable[ClosedTrade]) -> None:
         """Take in round trips, in the order in which they closed."""
+        self._known = None
         for trade in trades:
             self._trades.append(trade)
             self._losses[trade.pool] = self._losses[trade.pool] + 1 if trade.net < 0 else 0
@@ -71,6 +75,7 @@ class MetricsTracker:
     def reset_losses(self, pool: Pool) -> None:
         """Count losses in a row from 0 again: after a demotion out of the pool."""
         self._losses[pool] = 0
+        self._known = None
 
     def close(self, session: date, pools: Mapping[Pool, CapitalPoolContract]) -> None:
         """Take in the pools as they are after a session; the same session again replaces it."""
@@ -81,12 +86,13 @@ class MetricsTracker:
                 closes.pop()
             if one.units:
                 closes.append(Close(session, one.unit_price))
-        self.follow(pools)
         oldest = session - timedelta(days=LONG)
         self._trades = deque(trade for trade in self._trades if trade.closed > oldest)
+        self.follow(pools)
 
     def follow(self, pools: Mapping[Pool, CapitalPoolContract]) -> None:
         """Take in new peaks: after a drawdown was re-based."""
+        self._known = None
         self._mdd = {
             pool: _frozen_decimal(1 - one.unit_price / one.peak_unit_price)
             for pool, one in pools.items()
@@ -95,8 +101,11 @@ class MetricsTracker:
 
     def metrics(self) -> PerformanceMetrics:
         """Return all measures as of the last close; none before it."""
-        if self._as_of is None:
-            return PerformanceMetrics()
+        if self._known is None:
+            self._known = PerformanceMetrics() if self._as_of is None else self._measured()
+        return self._known
+
+    def _measured(self) -> PerformanceMetrics:
         scalp = [trade for trade in self._trades if trade.pool == "SCALP" and self._is_within(trade, SHORT)]
         swing = [trade for trade in self._trades if trade.pool == "SWING"]
         fall, recovery, long_count = self._fall("SWING", LONG)
@@ -151,6 +160,7 @@ class MetricsTracker:
         mdd = {pool: Decimal(kept["mdd"][pool]) for pool in POOLS if pool in kept["mdd"]}
         self._as_of = None if as_of is None else date.fromisoformat(as_of)
         self._closes, self._trades, self._losses, self._mdd = closes, trades, losses, mdd
+        self._known = None
 
     def _is_within(self, trade: ClosedTrade, days: int) -> bool:
         return self._as_of is not None and self._as_of - timedelta(days=days) < trade.closed <= self._as_of
@@ -165,8 +175,9 @@ class MetricsTracker:
         returns = [after / before - 1 for before, after in pairwise(prices) if before > 0]
         if len(returns) < least:
             return self._value(None, len(returns))
-        spread = stdev(returns)
-        ratio = fmean(returns) / spread * math.sqrt(_SESSIONS_A_YEAR) if spread > 0 else math.nan
+        mean = math.fsum(returns) / len(returns)
+        spread = math.sqrt(math.fsum((one - mean) ** 2 for one in returns) / (len(returns) - 1))
+        ratio = mean / spread * math.sqrt(_SESSIONS_A_YEAR) if spread > _STILL else math.nan
         return self._value(_frozen(ratio), len(returns))
 
     def _fall(self, pool: Pool, sessions: int) -> tuple[Decimal | None, Decimal | None, int]:
@@ -190,7 +201,7 @@ class MetricsTracker:
         return self._value(self._mdd[pool], len(self._closes[pool])) if pool in self._mdd else None
 
     def _value(self, value: Decimal | None, samples: int) -> MetricValue:
-        assert self._as_of is not None  # noqa: S101 - `metrics` returns early before the first close
+        assert self._as_of is not None  # noqa: S101 - nothing is measured before the first close
         return MetricValue(value, self._as_of, samples)
 
 

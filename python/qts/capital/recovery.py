@@ -118,8 +118,10 @@ class RecoveredBooks(CapitalBooks):
         self._transfers = {one.proposal.transfer_key: one for one in records.transfers}
         by_id = {one.transfer_id: one for one in records.transfers}
         profit_bases = dict.fromkeys(POOLS, 0)
+        sold = dict.fromkeys(POOLS, 0)
         for line in records.entries:
             self._read_line(line)
+            self._follow_sales(line, records.pools, sold)
             transfer = by_id.get(line.ref_id)
             if transfer is not None and line.amount < 0 and transfer.proposal.kind is TransferKind.PROMOTION:
                 pool = transfer.proposal.from_pool
@@ -130,7 +132,7 @@ class RecoveredBooks(CapitalBooks):
         self._read_holds(records)
         self._read_positions(records.history)
         for pool in POOLS:
-            self._read_pool(pool, records.pools.get(pool))
+            self._read_pool(pool, records.pools.get(pool), sold[pool])
         wrong = self.broken()
         if wrong:
             raise BooksBroken("FS084", "I1-I4", "; ".join(wrong))
@@ -252,12 +254,24 @@ class RecoveredBooks(CapitalBooks):
                     say("no_cost_expected"),
                 )
 
-    def _read_pool(self, pool: Pool, kept: CapitalPoolContract | None) -> None:
+    def _follow_sales(
+        self, line: CapitalLedgerEntry, kept: Mapping[Pool, CapitalPoolContract], sold: dict[Pool, int]
+    ) -> None:
+        """Add up what sales have realised of the paper profit since the last record of a pool."""
+        if line.pool_id == UNALLOCATED:
+            return
+        account, one = self._accounts[line.pool_id], kept.get(line.pool_id)
+        if line.cause is Cause.FILL:
+            sold[line.pool_id] += line.amount  # a purchase adds nothing: its lines cancel out
+        if one is not None and line.time <= one.timestamp and account.buckets == _buckets(one):
+            sold[line.pool_id] = 0
+
+    def _read_pool(self, pool: Pool, kept: CapitalPoolContract | None, sold: int) -> None:
         """Take unit prices and the state from the last record, and what has flowed since from the lines."""
         account, status = self._accounts[pool], self._status[pool]
         flowed = account.total - account.realized
         if kept is not None:
-            self._read_record(pool, kept)
+            self._read_record(pool, kept, sold)
             flowed -= kept.total_capital - kept.realized_pnl
             nav = account.nav - flowed
         else:
@@ -269,11 +283,11 @@ class RecoveredBooks(CapitalBooks):
             units.begin_promotion_base(account.nav)
         account.revision += 1
 
-    def _read_record(self, pool: Pool, kept: CapitalPoolContract) -> None:
+    def _read_record(self, pool: Pool, kept: CapitalPoolContract, sold: int) -> None:
         account, status, units = self._accounts[pool], self._status[pool], self._accounts[pool].units
         account.revision = kept.revision
         # What paper profit there was belongs to positions that are still held, if any are.
-        account.unrealized = kept.unrealized_pnl if account.buckets[INVESTED] else 0
+        account.unrealized = kept.unrealized_pnl - sold if account.buckets[INVESTED] else 0
         units.units, units.is_funded = kept.units, kept.is_funded
         units.last_price, units.peak = from_published(kept.unit_price), from_published(kept.peak_unit_price)
         units.base = units.last_price
@@ -282,6 +296,10 @@ class RecoveredBooks(CapitalBooks):
         status.lock_code, status.lock_reason, status.lock_at = kept.lock_code, kept.lock_reason, kept.lock_timestamp
         status.causes = {*kept.pause_causes, PauseCause.START}
         status.eligible = kept.promotion_eligible and kept.pool_state is not PoolState.LOCKED
+
+
+def _buckets(one: CapitalPoolContract) -> list[int]:
+    return [one.available_capital, one.invested_capital, one.reserved_capital, one.held_for_orders]
 
 
 def _after(one: CapitalTransfer) -> tuple[tuple[Pool, int], ...]:

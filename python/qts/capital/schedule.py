@@ -15,6 +15,8 @@ RECENT: Final = 5
 """Sessions before the current one that are named: more than any measure may be old."""
 _BACK_MAX: Final = 31
 """Days to look back for a session; no exchange has closed for longer."""
+_KNOWN_MAX: Final = 64
+"""Sessions whose place is remembered: more than a cooldown looks back over."""
 
 
 class SessionSchedule:
@@ -31,6 +33,7 @@ class SessionSchedule:
         self._numbered = began - timedelta(days=1)
         """Day up to which sessions have been counted."""
         self._count = 0
+        self._known: dict[date, SessionInfo] = {}
 
     def info(self, day: date) -> SessionInfo:
         """Return what capital has to know of a session.
@@ -38,9 +41,14 @@ class SessionSchedule:
         Raises:
             DataError: the market is closed that day, or the calendar does not reach to it.
         """
+        known = self._known.get(day)
+        if known is not None:
+            return known
         self._calendar.session(day)
         before = self.before(day)
-        return SessionInfo(
+        if len(self._known) == _KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        info = self._known[day] = SessionInfo(
             date=day,
             is_first_of_week=before is None or before.isocalendar()[:2] != day.isocalendar()[:2],
             is_first_of_month=before is None or (before.year, before.month) != (day.year, day.month),
@@ -48,6 +56,7 @@ class SessionSchedule:
             number=self._number(day),
             recent=self._recent(day),
         )
+        return info
 
     def day_of(self, at_ns: int) -> date:
         """Return the local day of a moment, in UTC nanoseconds."""

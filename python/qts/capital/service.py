@@ -230,8 +230,9 @@ class CapitalTransferService:
         session = self._schedule.info(day.date)
         self._memory.age(session)
         self.on_safety(day.safety, day.at)
-        if any(PauseCause.STORE in self._books.causes(pool) for pool in POOLS):
-            self._kept(lambda: self._books.record(day.at))
+        is_away = any(PauseCause.STORE in self._books.causes(pool) for pool in POOLS)
+        if not is_away or self._kept(lambda: self._books.record(day.at)):
+            self._kept(lambda: self._books.free_leftovers(day.at))
         self._follow_pools(day)
         return session
 

@@ -148,11 +148,10 @@ class TransferBook(PoolBook):
         if known is not None and known.status is TransferStatus.COMMITTED:
             self._pay_debt(known)
             return known
-        self._check_transfer(proposal, revisions)
         at = moment(occasion.at)
+        self.free_leftovers(at)
+        self._check_transfer(proposal, revisions)
         name = known.transfer_id if known else ulid(to_ns(at), f"capital:{proposal.transfer_key}")
-        for left in [ref for ref in self._reservations if ref.startswith(f"{name}:reserve:")]:
-            self.unreserve(left, at)  # of an attempt that could not even be given up
         pair = (proposal.from_pool, proposal.to_pool)
         before = tuple((pool, self._accounts[pool].total) for pool in pair)
         pending = CapitalTransfer(
@@ -179,6 +178,13 @@ class TransferBook(PoolBook):
             self._give_up(pending, reserved)
             raise
         return self._settle(pending)
+
+    def free_leftovers(self, at: datetime) -> None:
+        """Give back what attempts have left reserved that could not even be given up."""
+        for one in self._transfers.values() if self._reservations else ():
+            if one.status is TransferStatus.REJECTED:
+                for ref in [ref for ref in self._reservations if ref.startswith(f"{one.transfer_id}:reserve:")]:
+                    self.unreserve(ref, at)
 
     def release_quarantine(self, transfer_id: str, at: datetime) -> int:
         """Free what has rested since a demotion; return how much, 0 if nothing rests under that id."""

@@ -42,6 +42,15 @@ def backtest(
         Path | None,
         typer.Option("--vol-index", metavar="CSV", help="Daily closes of the VIX: DATE,OPEN,HIGH,LOW,CLOSE."),
     ] = None,
+    bridge: Annotated[
+        int,
+        typer.Option(
+            "--bridge",
+            metavar="N",
+            help="Play daily bars as N trades a day, made up by chance between their prices (39: every ten minutes).",
+            show_default=False,
+        ),
+    ] = 0,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Count bad rows instead of ending at the first one.")
     ] = False,
@@ -82,6 +91,7 @@ def backtest(
             skip_bad_rows=skip_bad_rows,
             symbols=options.symbols_of(symbols),
             vol_index=vol_index,
+            bridge=bridge,
         )
         return
     with Progress(enabled=not as_json) as progress:
@@ -94,6 +104,7 @@ def backtest(
             skip_bad_rows=skip_bad_rows,
             symbols=options.symbols_of(symbols),
             vol_index=vol_index,
+            bridge=bridge,
             on_progress=progress.rows,
             out=out,
         )

@@ -3,6 +3,7 @@
 import json
 import sys
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,7 +23,16 @@ Account = Annotated[
 ]
 Run = Annotated[str | None, typer.Option("--run", metavar="ID", help="Run, as report.json names it.")]
 
-app = typer.Typer(help="Show the capital pools and what has moved between them.", no_args_is_help=True)
+
+class PoolName(StrEnum):
+    """Pools."""
+
+    SCALP = "SCALP"
+    SWING = "SWING"
+    PORTFOLIO = "PORTFOLIO"
+
+
+app = typer.Typer(help="Show the capital pools and what has moved between them; unlock one.", no_args_is_help=True)
 
 _MONEY: Final = (
     ("total", "total_capital"),
@@ -98,6 +108,26 @@ def history(
         _lines([_say("no_pools")])
     else:
         _lines(_history_lines(found, with_ledger=wanted.kind is None))
+
+
+@app.command("unlock")
+def unlock(
+    pool: Annotated[PoolName, typer.Argument(help="Pool to unlock.", case_sensitive=False)],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")],
+    home: Home = None,
+    *,
+    as_json: JsonOut = False,
+) -> None:
+    """Take the lock off a pool of the running engine. It is paused until its books are found right, then it goes on.
+
+    Its drawdown is measured anew from here. A pool that LOCKDOWN alone has locked needs none of this: releasing
+    LOCKDOWN, with approve, lets it go on. Exit code 2 if it is refused.
+
+    Example: qts-engine capital unlock SWING --reason "loss reviewed with the desk"
+    """
+    from qts.cli.operator import tell
+
+    tell("capital.unlock", {"pool": pool.value, "reason": reason}, home, as_json=as_json)
 
 
 def _desk(config: Path | None, home: Path | None) -> "CapitalDesk":

@@ -136,12 +136,12 @@ def pause(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> Non
 
     Example: qts-engine pause --reason "quotes look odd"
     """
-    _tell("pause", {"reason": reason}, home, as_json=as_json)
+    tell("pause", {"reason": reason}, home, as_json=as_json)
 
 
 def resume(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
     """Turn safe mode off. It releases nothing else: FAIL, LOCKDOWN and the kill switch stay as they are."""
-    _tell("resume", {"reason": reason}, home, as_json=as_json)
+    tell("resume", {"reason": reason}, home, as_json=as_json)
 
 
 def kill(
@@ -160,7 +160,7 @@ def kill(
     """
     if level is Level.K3 and not confirm:
         raise UsageError(found=say("k3"), expected=say("k3_expected"), hint=say("k3_hint"))
-    _tell("kill", {"level": int(level.value[1]), "cause": cause}, home, as_json=as_json)
+    tell("kill", {"level": int(level.value[1]), "cause": cause}, home, as_json=as_json)
 
 
 def ack(
@@ -176,7 +176,7 @@ def ack(
     Asks for the operator's secret on a terminal; elsewhere it is taken from QTS_OPERATOR_SECRET.
     """
     args = {"code": code, "cause": cause, **_login(operator)}
-    _tell("ack", args, home, as_json=as_json, wait_s=_CHECKS_S)
+    tell("ack", args, home, as_json=as_json, wait_s=_CHECKS_S)
 
 
 def approve(
@@ -225,7 +225,7 @@ def _release(
         args: dict[str, object] = {"nonce": nonce}
     else:
         verb, args = f"{verb}.request", dict(zip(("code", "cause", "phrase"), evidence, strict=True))
-    _tell(verb, {**args, **_login(operator)}, home, as_json=as_json, wait_s=_CHECKS_S)
+    tell(verb, {**args, **_login(operator)}, home, as_json=as_json, wait_s=_CHECKS_S)
 
 
 def _login(operator: str) -> dict[str, object]:
@@ -250,7 +250,7 @@ def reload(
 
     Exit code 2 if the files are wrong or a change has to wait for a restart; the engine then runs on as before.
     """
-    _tell("reload", {"reason": reason, "confirm": confirm}, home, as_json=as_json, wait_s=_CHECKS_S)
+    tell("reload", {"reason": reason, "confirm": confirm}, home, as_json=as_json, wait_s=_CHECKS_S)
 
 
 @override.command("set")
@@ -275,13 +275,13 @@ def override_set(
         "duration_s": _seconds(duration),
         "revert_to": revert_to.value,
     }
-    _tell("override.set", args, home, as_json=as_json)
+    tell("override.set", args, home, as_json=as_json)
 
 
 @override.command("clear")
 def override_clear(reason: Reason, home: Home = None, *, as_json: JsonOut = False) -> None:
     """End the override."""
-    _tell("override.clear", {"reason": reason}, home, as_json=as_json)
+    tell("override.clear", {"reason": reason}, home, as_json=as_json)
 
 
 @override.command("show")
@@ -305,7 +305,7 @@ def _ask(verb: str, args: Mapping[str, object], home: Path | None, *, wait_s: fl
         return dict(client.call(verb, args, wait_s=wait_s))
 
 
-def _tell(
+def tell(
     verb: str, args: Mapping[str, object], home: Path | None, *, as_json: bool, wait_s: float | None = None
 ) -> None:
     """Give a command and show what became of it; exit code 1 if it was not applied."""

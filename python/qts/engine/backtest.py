@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from qts.config import QtsConfig
 
 _PROGRESS_RECORDS: Final = 250_000
+_BRIDGE: Final = (4, 23_400)
+"""Fewest and most trades of a bridged day: a bar's four prices, one a second."""
 
 
 def backtest(
@@ -77,6 +79,12 @@ def backtest(
         EngineFault: the run ended in a fault.
         AdapterError: the database that keeps backtests cannot be opened.
     """
+    if bridge and not _BRIDGE[0] <= bridge <= _BRIDGE[1]:
+        raise UsageError(
+            found=f"a bridge of {bridge} trades a day",
+            expected=f"{_BRIDGE[0]} to {_BRIDGE[1]}, or 0 for none",
+            hint="39 is one in ten minutes",
+        )
     if out is not None:
         check_target(Path(out))
     config = load_config(config)

@@ -123,6 +123,11 @@ def finish(
             for instrument, track, qty, cost, _ in positions
         ],
         risk_actions=session.recorder.actions,
+        cycles={
+            "outcomes": pipeline.loop.outcomes,
+            "over_budget": pipeline.budgets.breaches,
+            "over_target": pipeline.budgets.above_target,
+        },
         faults=[
             FaultFigure(fault.code, fault.source, fault.message, fault.count, fault.suspended)
             for fault in pipeline.faults()
@@ -131,6 +136,7 @@ def finish(
             FaultFigure(mark.report[0], "close", str(mark), mark.sessions, suspended=False)
             for mark in session.stale_marks()
         ],
+        states=list(session.supervisor.changes) if session.last is not None else [],
         performance=_performance(session),
         capital=session.pools or CapitalFlowConfig(),
     )

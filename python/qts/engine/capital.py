@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qts.capital.alerts import fresh_alerts
 from qts.capital.allocation import initial_amounts
 from qts.capital.books import CapitalBooks
 from qts.capital.config import CapitalFlowConfig
 from qts.capital.contracts import POOLS
-from qts.capital.engine import CapitalEngine
+from qts.capital.engine import CapitalEngine, EvaluationGuard
 from qts.capital.flow import Day, rebalance_limits
 from qts.capital.metrics import ClosedTrade, MetricsTracker
 from qts.capital.schedule import SessionSchedule
 from qts.capital.service import CapitalTransferService
 from qts.clock import NS_PER_S, from_ns
 from qts.codes import UsageError
+from qts.engine.capital_messages import say
 from qts.engine.capital_sink import RunCapitalSink
 from qts.engine.pools import LiveTable, PoolBroker
 from qts.safety import SafetyState
@@ -22,12 +26,12 @@ from qts.state.rebalance import Rebalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
     from qts._core import FillEvent, OrderEvent, StepEngine
     from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort
+    from qts.capital.alerts import AlertKey
     from qts.capital.contracts import CapitalAlert, CapitalEngineOutput, CapitalPoolContract
     from qts.capital.flow import DayResult
     from qts.config import QtsConfig
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 _BEFORE_NS: Final = 1_800 * NS_PER_S
 """Time before the open at which what is due before a session is done: 08:30 in a usual one."""
 _UNITS: Final = 10**8
+_OPERATOR: Final = "operator"
+"""Who releases Safety; the audit trail has the name."""
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
 
@@ -156,6 +162,7 @@ class CapitalDesk:
         self._sink = RunCapitalSink(store, lambda: core.now_ns or 0)
         self.books = CapitalBooks(LiveTable(core), self._sink, config)
         self.trips = RoundTrips()
+        self._guard = EvaluationGuard(CapitalEngine())
         self._service: CapitalTransferService | None = None
         self._session: date | None = None
         self._equity_at_open = 0
@@ -165,7 +172,10 @@ class CapitalDesk:
         self._key: tuple[object, ...] = ()
         self._deep: Mapping[Pool, int] = {}
         self._output: CapitalEngineOutput | None = None
-        self._told: AbstractSet[tuple[str, Pool | None]] = frozenset()
+        self._told: frozenset[AlertKey] = frozenset()
+        self._thread = 0
+        self._changes: deque[StateChange] = deque()
+        self._is_to_reconcile = False
 
     def broker(self, broker: BrokerPort) -> PoolBroker:
         """Return `broker` with the holds of its purchases told to the books."""
@@ -209,6 +219,8 @@ class CapitalDesk:
         self._session = self._calendar.session_date(ts_ns)
         if self._service is None:
             self._begin(ts_ns, self._session)
+        self._is_to_reconcile = True
+        self._follow()
         day = self._day(from_ns(self._calendar.session(self._session).open_ns - _BEFORE_NS))
         self._equity_at_open = day.total_equity
         self._take(self.service.open_day(day._replace(equity_at_open=day.total_equity)))
@@ -225,15 +237,14 @@ class CapitalDesk:
             supervisor.market,
             lambda code, text: supervisor.on_code(code, text, "capital"),
         )
-        self._service = CapitalTransferService(
-            self.books, MetricsTracker(), schedule, CapitalEngine().evaluate, rebalancer
-        )
-        self._service.reconciled(self.books.verify(self._core.cash, {}))
+        self._service = CapitalTransferService(self.books, MetricsTracker(), schedule, self._guard.evaluate, rebalancer)
+        self._thread = get_ident()
         supervisor.safety.subscribe(self._on_safety)
 
     def close_day(self) -> None:
         """Close the session that is open: value, measure, move capital."""
         assert self._session is not None  # noqa: S101 - a session that was opened is closed
+        self._follow()
         at = from_ns(self._calendar.session(self._session).close_ns)
         day = self._day(at)
         values = self._values()
@@ -253,7 +264,8 @@ class CapitalDesk:
     # What the pipeline asks
 
     def look(self, ts_ns: int) -> Mapping[Track, CapitalPoolContract] | None:
-        """Return the pools as they are now."""
+        """Return the pools as they are now; what has become of Safety since the last cycle is in them."""
+        self._follow()
         return self.books.snapshot(from_ns(ts_ns))
 
     def decide(self, raw: RawDataContract, equity: int, track_values: Mapping[Track, int]) -> CapitalEngineOutput:
@@ -271,7 +283,7 @@ class CapitalDesk:
         books.mark(track_values, at)
         output = self._output = self.service.evaluate(self._day(at, equity))
         self._tell(output.capital_alerts)
-        self._key = (books.revision, *key[1:])
+        self._key = () if self._guard.failures else (books.revision, *key[1:])
         self._deep = self._lock_levels()
         return output
 
@@ -321,20 +333,78 @@ class CapitalDesk:
         return held
 
     def _tell(self, alerts: Iterable[CapitalAlert]) -> None:
-        """Tell what is new: a finding is told when it appears, and again only once it was gone."""
-        found = {(alert.code, alert.pool_id): alert for alert in alerts}
-        for key in found.keys() - self._told:
+        """Tell what is new: a finding is told when it appears or gets worse, and again only once it was gone."""
+        fresh, self._told = fresh_alerts(self._told, alerts)
+        for alert in fresh:
             if self._session is not None:
-                self._recorder.on_capital_alert(self._session, found[key])
-            self._supervisor().on_capital(found[key])
-        self._told = found.keys()
+                self._recorder.on_capital_alert(self._session, alert)
+            self._supervisor().on_capital(alert)
+
+    def unlock(self, pool: Pool, operator: str, reason: str) -> None:
+        """Take the lock off a pool, on the engine's thread; it goes on once the next cycle has found the books right.
+
+        Raises:
+            UsageError: there is no lock, no reason, or LOCKDOWN, which would lock it again.
+            BooksBroken: the books do not balance.
+        """
+        if self._service is None:
+            raise UsageError(found=say("not_begun"), expected=say("begun"), hint=say("begun_hint"))
+        self._follow()
+        at = self._now()
+        if self._supervisor().safety.state is SafetyState.LOCKDOWN:
+            raise UsageError(found=say("lockdown", pool=pool), expected=say("released"), hint=say("released_hint"))
+        codes = _codes_of(self.books.snapshot(at)[pool])
+        self.books.unlock(pool, operator, reason, at)
+        locked = frozenset().union(*map(_codes_of, self.books.snapshot(at).values()))
+        for code in codes - locked:
+            self.service.resolve(code, operator, reason)
+        self._is_to_reconcile = True
 
     def _on_safety(self, change: StateChange) -> None:
+        """Take in a change: now if it happens on the engine's thread, else before its next cycle decides.
+
+        An operator's word changes Safety on the thread of the desk, where neither books nor core may be touched. Orders
+        that buy are kept out by Safety's own word meanwhile.
+        """
+        self._changes.append(change)
+        if get_ident() == self._thread:
+            self._take_changes()
+
+    def _take_changes(self) -> None:
+        while self._changes:
+            change = self._changes.popleft()
+            if change.from_state is SafetyState.LOCKDOWN:
+                self._released_at = self._number
+            if change.to_state >= SafetyState.FAIL:
+                self._causes = tuple(change.codes)
+            self.service.on_safety(change.to_state, self._now())
+            if change.to_state < SafetyState.FAIL <= change.from_state:
+                self._release(change)
+
+    def _release(self, change: StateChange) -> None:
+        """Follow a release: what it answered for is resolved, pools that LOCKDOWN alone had locked are unlocked."""
+        reason = f"{change.from_state.name} -> {change.to_state.name}: {change.reason}"
+        for code in change.codes:
+            self.service.resolve(code, _OPERATOR, reason)
         if change.from_state is SafetyState.LOCKDOWN:
-            self._released_at = self._number
-        if change.to_state >= SafetyState.FAIL:
-            self._causes = tuple(change.codes)
-        self.service.on_safety(change.to_state, self._now())
+            self.service.release_lockdown(_OPERATOR, reason, self._now())
+        self._is_to_reconcile = True
+
+    def _follow(self) -> None:
+        """Take in what Safety has become; then reconcile, if pools wait for it. Where no fill is under way."""
+        if self._changes:
+            self._take_changes()
+        if self._is_to_reconcile:
+            self._is_to_reconcile = False
+            findings = self.books.verify(self._core.cash, self._quantities())
+            if not self.service.reconciled(findings):
+                self._tell(findings)
 
     def _now(self) -> datetime:
         return from_ns(self._core.now_ns or 0)
+
+
+def _codes_of(pool: CapitalPoolContract) -> frozenset[str]:
+    """Return the codes that lock a pool."""
+    told = (pool.lock_reason or "").split("; ")
+    return frozenset(one.partition(":")[0] for one in told if one)

@@ -22,6 +22,19 @@ say: Final = Phrasebook(
             "leave the option out to see the newest run that has pools",
             "옵션을 빼면 풀이 있는 가장 최근 실행을 보여 줍니다",
         ),
+        "not_begun": ("no pools have been opened yet", "아직 열린 자금 풀이 없습니다"),
+        "begun": ("pools, which the first data of a session open", "세션의 첫 데이터와 함께 열리는 자금 풀"),
+        "begun_hint": ("try again when the session has begun", "세션이 시작된 뒤 다시 시도하십시오"),
+        "unlocked": (
+            "{pool} is unlocked and paused until the next cycle has found its books right",
+            "{pool} 잠금이 해제되었고, 다음 주기에 장부가 맞는 것이 확인될 때까지 일시 정지 상태입니다",
+        ),
+        "lockdown": ("{pool} is to be unlocked in LOCKDOWN", "LOCKDOWN 상태에서 {pool} 잠금 해제 요청"),
+        "released": ("a safety state that would not lock it again", "다시 잠그지 않을 안전 상태"),
+        "released_hint": (
+            "release LOCKDOWN first, with `qts-engine approve`; pools that it alone has locked go on by themselves",
+            "먼저 `qts-engine approve`로 LOCKDOWN을 해제하십시오. LOCKDOWN만으로 잠긴 풀은 스스로 재개됩니다",
+        ),
         # nothing to show
         "no_pools": (
             "no pools yet: run strategies of more than one track, or set capital.mode: ON",

@@ -1,17 +1,21 @@
 """What a paper engine puts behind the operator's desk."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from qts.config import LiveEvidence, LiveGate
+from qts.engine.capital_messages import say as pools_say
 from qts.money import from_units
 from qts.ops.operator import EngineInbox, EngineStatus, Operator, Outcome, PositionView, say
 
 if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.config import ConfigReloader, QtsConfig
+    from qts.engine.capital import CapitalDesk
     from qts.engine.session import Session
+    from qts.engine.supervisor import Supervisor
     from qts.instruments import Catalog
+    from qts.state.rebalance import Pool
 
 _RELOAD_S: Final = 10.0
 
@@ -83,6 +87,30 @@ class PaperControls:
         """Ask the engine for an orderly end."""
         self._stop()
         return Outcome(applied=True, reason=say("stop_asked"))
+
+
+class PaperCapital:
+    """Acts on the pools of a paper engine on the engine's thread.
+
+    Args:
+        pools: the pools.
+        supervisor: keeps the audit trail.
+        inbox: the way onto the engine's thread.
+    """
+
+    def __init__(self, pools: "CapitalDesk", supervisor: "Supervisor", inbox: EngineInbox) -> None:
+        self._pools = pools
+        self._supervisor = supervisor
+        self._inbox = inbox
+
+    def unlock(self, pool: str, *, by: Operator, reason: str) -> Outcome:
+        """Take the lock off a pool. Blocks until the engine has a moment."""
+        self._inbox.call(lambda: self._unlock(cast("Pool", pool), str(by), reason), timeout_s=_RELOAD_S)
+        return Outcome(applied=True, reason=pools_say("unlocked", pool=pool))
+
+    def _unlock(self, pool: "Pool", by: str, reason: str) -> None:
+        self._pools.unlock(pool, by, reason)
+        self._supervisor.record_act("capital_unlock", by, reason, {"pool": pool})
 
 
 class PaperReload:

@@ -15,7 +15,7 @@ from qts.data import JournaledStore
 from qts.engine.books import break_off, finish, open_books
 from qts.engine.build import StrategyRef, calendars_of, cash_units, catalog_in, strategies_of, traded_by
 from qts.engine.capital import pools_of
-from qts.engine.desk import PaperControls, PaperReload
+from qts.engine.desk import PaperCapital, PaperControls, PaperReload
 from qts.engine.hot import HotData
 from qts.engine.paper_close import PaperClose
 from qts.engine.safety import Reconciliation
@@ -356,11 +356,13 @@ class Engine:
                 safety_state=lambda: supervisor.safety.state.name,
             )
             reload = PaperReload(reloader, self._inbox)
+        pools = self._session.capital
         return OperatorPort(
             engine=self._controls,
             safety=SafetyDesk(supervisor.safety),
             state=StateDesk(supervisor.state, supervisor.market),
             reload=reload,
+            capital=None if pools is None else PaperCapital(pools, supervisor, self._inbox),
         )
 
     def _reconfigure(self, config: QtsConfig) -> None:

@@ -148,6 +148,7 @@ class Session:
             switches=lambda: self.supervisor.switches(),
             stance=lambda: self.supervisor.stance(),
             capital=self.capital,
+            decisions=store,
         )
         for interval_ns in self.pipeline.bar_intervals_ns():
             self.core.add_bar_series(interval_ns)

@@ -172,6 +172,8 @@ def _scaled(limit_ppm: int, question: RiskQuestion, ceiling_ppm: int) -> int:
 
     A limit above its ceiling does not come from a configuration; it is lowered by a factor, and lifted by none.
     """
+    if question.multiplier_ppm == PPM:
+        return limit_ppm
     return min(limit_ppm * question.multiplier_ppm // PPM, max(ceiling_ppm, limit_ppm))
 
 

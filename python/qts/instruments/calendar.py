@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from qts.clock import NS_PER_DAY, NS_PER_S, midnight_ns, utc_date
 from qts.codes import ConfigError, DataError
 from qts.config import AlwaysOpenCalendar, ExchangeCalendar, Reference, SessionPhase
+from qts.instruments.kept_days import LibraryDays, kept_days
 from qts.instruments.messages import say
 from qts.instruments.session import PHASES, Session
 
@@ -95,8 +96,8 @@ class AlwaysOpen:
 class TradingCalendar:
     """An exchange with sessions.
 
-    Closed days come from the library, which is imported when a day is first asked for; hours and special days
-    come from the reference data.
+    Closed days come from the library, which is asked once for each of its versions; hours and special days come from
+    the reference data.
     """
 
     closes = True
@@ -211,7 +212,7 @@ class TradingCalendar:
     @cached_property
     def _days(self) -> list[date]:
         """Every trading day, ascending."""
-        sessions, holidays = self._library()
+        sessions, holidays = kept_days(self._rules, self._library)
         extra = set(self._rules.extra_closed_days)
         return sorted(day for day in (*sessions, *self._saturdays(holidays)) if day not in extra)
 
@@ -228,9 +229,9 @@ class TradingCalendar:
             del first[self._rules.first_day.year]  # the calendar begins in mid-year: its first day is not the year's
         return frozenset(first.values())
 
-    def _library(self) -> tuple[list[date], set[date]]:
+    def _library(self) -> LibraryDays:
         """Return the library's trading days, and its list of holidays."""
-        # Imported here: the library and its pandas take a second, which only those pay who ask for a day.
+        # Imported here: the library and its pandas take a second, which only those pay who have no kept days.
         import exchange_calendars
 
         try:

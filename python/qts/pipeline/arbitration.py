@@ -112,17 +112,14 @@ def _is_malformed(intent: Intent) -> bool:
         return True
     if not 0.0 <= intent.confidence <= 1.0 or intent.ttl_ms <= 0:  # NaN fails the comparison
         return True
-    if sum(size is not None for size in (intent.qty, intent.target_weight_ppm, intent.sizing)) > 1:
-        return True
-    if intent.qty is not None and intent.qty <= 0:
-        return True
-    if intent.sizing is not None and not _is_size(intent.sizing, intent.purpose):
-        return True
-    weight = intent.target_weight_ppm
-    if weight is not None and not 0 <= weight <= PPM:
-        return True
-    is_silent = intent.qty is None and weight is None and intent.sizing is None
-    return is_silent and intent.purpose not in REDUCING
+    qty, weight, sizing = intent.qty, intent.target_weight_ppm, intent.sizing
+    if sizing is not None:
+        return qty is not None or weight is not None or not _is_size(sizing, intent.purpose)
+    if qty is not None:
+        return qty <= 0 or weight is not None
+    if weight is not None:
+        return not 0 <= weight <= PPM
+    return intent.purpose not in REDUCING
 
 
 def _is_size(sizing: Sizing, purpose: Purpose) -> bool:

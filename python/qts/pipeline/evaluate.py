@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qts.engines.strategy import StrategyEngine
     from qts.pipeline.arbitration import Arbiter
     from qts.pipeline.config import PipelineConfig
-    from qts.pipeline.contracts import CalcDataContract, PositionRow, Stance, Wish
+    from qts.pipeline.contracts import CalcDataContract, PositionRow, RawDataContract, Stance, Wish
     from qts.pipeline.interfaces import RulesPort
     from qts.pipeline.orders import OrderBook
     from qts.pipeline.pricing import Pricing
@@ -301,10 +301,7 @@ class Evaluate:
     ) -> RiskQuestion:
         raw, terms, intent = calc.raw, proposal.terms, proposal.intent
         instrument = terms.instrument
-        pending = 0
-        for (working_instrument, _), (buying, _) in raw.working.items():
-            if buying and working_instrument == instrument:
-                pending += buying
+        quote = raw.quotes[instrument]
         stance = raw.stance
         is_sale = intent.side == "SELL"
         is_limited = is_entry(intent.side, intent.purpose, proposal.track)
@@ -323,7 +320,7 @@ class Evaluate:
             calc.drawdown_ppm,
             len(headroom.open_symbols),
             instrument in headroom.open_symbols,
-            headroom.symbol_values.get(instrument, 0) + (terms.value(price, pending) if pending else 0),
+            headroom.symbol_values.get(instrument, 0) + _pending_value(raw, terms, price),
             headroom.gross,
             headroom.orderable,
             fee_rate,
@@ -335,7 +332,7 @@ class Evaluate:
             "" if limit is None or limit.entries_allowed else limit.reason or POOL_CLOSED,
             headroom.sector_values.get(self._sector(terms.symbol), 0),
             raw.daily[instrument].adv_qty,
-            (raw.quotes[instrument].ask_qty or None) if raw.quotes[instrument].ask else None,
+            (quote.ask_qty or None) if quote.ask else None,
             self._config.policies.get(proposal.strategy_id),
             calc.equity_of(proposal.track),
             intent.stop_price,
@@ -353,6 +350,15 @@ class Evaluate:
         if intent.side == "BUY" and not stance.lets_buy(track, intent.purpose):
             return NO_ENTRIES
         return ""
+
+
+def _pending_value(raw: RawDataContract, terms: Terms, price: int) -> int:
+    """Return what the working purchases of an instrument are worth at `price`."""
+    pending = 0
+    for (instrument, _), (buying, _) in raw.working.items():
+        if buying and instrument == terms.instrument:
+            pending += buying
+    return terms.value(price, pending) if pending else 0
 
 
 def _delta(target: int, execution: ExecutionView) -> int:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from qts.strategy.base import Strategy
     from qts.strategy.contracts import Intent, Terms, Tick
 
+_BESIDE: Final = frozenset({"Capital", "Performance"})
+"""Engines without which positions can still be closed: their faults hold entries back, and end no run."""
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 
 
@@ -280,6 +282,8 @@ class Pipeline:
     def _judge_engines(self) -> None:
         """End the run if an engine has been in fault for too long."""
         for engine in self.health.end_cycle():
+            if engine in _BESIDE:
+                continue
             view = self.health[engine].view()
             raise EngineFault(
                 "FS031",

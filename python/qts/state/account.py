@@ -52,6 +52,8 @@ class AccountMetrics:
         self._record = replace(record, closes=(), trades=())
         self._closes = deque(record.closes, maxlen=_DAYS_KEPT)
         self._trades = deque(record.trades, maxlen=_TRADES_KEPT)
+        self._by_closes: tuple[int, float | None, float | None] | None = None
+        """What only another close changes: profitable days, yearly growth, growth."""
 
     @property
     def asof(self) -> datetime:
@@ -88,6 +90,7 @@ class AccountMetrics:
     def close_session(self, day: date) -> None:
         """End a trading day."""
         self._closes.append((day, self._record.nav))
+        self._by_closes = None
 
     def close_trade(self, net_pnl: int, *, is_scalp: bool) -> None:
         """Take a closed round trip with its result after fees. A result of zero leaves a losing streak as it is."""
@@ -110,16 +113,19 @@ class AccountMetrics:
     def metrics(self, *, vix: float | None, market_circuit_breaker: bool | None) -> TransitionMetrics:
         """Return the ten metrics as of the last valuation; what too little history does not give is None."""
         now = self._record
+        if self._by_closes is None:
+            self._by_closes = self._profitable_days(), self._cagr(), self._growth()
+        profitable_days, cagr, growth = self._by_closes
         return TransitionMetrics(
             drawdown_pct=max(0.0, 1 - now.nav / now.high_water),
             vix=vix,
             consecutive_scalp_losses=now.scalp_losses,
             daily_loss_pct=max(0.0, 1 - now.nav / now.session_open) if now.session_open > 0 else None,
             market_circuit_breaker=market_circuit_breaker,
-            consecutive_profitable_days=self._profitable_days(),
-            cagr=self._cagr(),
+            consecutive_profitable_days=profitable_days,
+            cagr=cagr,
             target_cagr=self._config.balanced_to_aggressive.target_cagr,
-            capital_growth_pct=self._growth(),
+            capital_growth_pct=growth,
             win_rate_30d=self._win_rate(),
         )
 

@@ -288,11 +288,11 @@ class OperatingStateManager:
 
     def _rules_out(self, *, is_risk_off: bool | None = None) -> list[TransitionRule]:
         """Return the rules out of the state: all, those to less risk, or those to more."""
+        state = self.current_state
         return [
             rule
             for rule in self._rules
-            if rule.source is self.current_state
-            and (is_risk_off is None or (rule.target.rank < rule.source.rank) is is_risk_off)
+            if rule.source is state and (is_risk_off is None or (rule.target.rank < state.rank) is is_risk_off)
         ]
 
     def _conditions(self, rule: TransitionRule, judged: Judged, *, is_certain: bool = False) -> tuple[Condition, ...]:
@@ -552,24 +552,17 @@ class OperatingStateManager:
         core = self._book.core
         target, count, since = self._counts.pending() or (None, 0, None)
         is_capped = core.is_capped if self._judged is None else self._config.is_safe and self._judged.vix_is_unknown
-        changed = replace(
-            core,
-            pending_target=target,
-            pending_count=count,
-            pending_since=since,
-            tight_target=tight,
-            is_capped=is_capped,
-        )
-        if changed == core:
+        known = (core.pending_target, core.pending_count, core.pending_since, core.tight_target, core.is_capped)
+        if (target, count, since, tight, is_capped) == known:
             return
-        stamped = self._book.stamped()
         self._book.publish(
             replace(
-                changed,
-                version=stamped.version,
-                age_ns=stamped.age_ns,
-                since_last_ns=stamped.since_last_ns,
-                saved_at=stamped.saved_at,
+                self._book.stamped(),
+                pending_target=target,
+                pending_count=count,
+                pending_since=since,
+                tight_target=tight,
+                is_capped=is_capped,
             )
         )
         if tight is not None and core.tight_target is None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.clock import NS_PER_DAY, NS_PER_S, to_ns
 from qts.state.contracts import MetricFlag, MetricQuality, TransitionMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from qts.state.config import StateConfig
 
 ACCOUNT_MAX_AGE_S: Final = 60
@@ -18,6 +21,8 @@ ACCOUNT_ALARM_AGE_S: Final = 300
 VIX_MAX: Final = 200.0
 
 _FIELDS: Final = tuple(field.name for field in fields(TransitionMetrics))
+_NUMBERS: Final = (int, float)
+_values_of: Final = attrgetter(*_FIELDS)
 _ACCOUNT: Final = frozenset(_FIELDS) - {"vix", "market_circuit_breaker", "target_cagr"}
 _COUNTS: Final = frozenset({"consecutive_scalp_losses", "consecutive_profitable_days"})
 _FRACTIONS: Final = frozenset({"drawdown_pct", "daily_loss_pct", "win_rate_30d"})
@@ -60,35 +65,35 @@ def judge(
     """Return what of `metrics` may be used, and for what."""
     account_age_ns = now_ns - to_ns(quality.asof)
     vix_age_ns = None if quality.vix_asof is None else now_ns - to_ns(quality.vix_asof)
-    flags = {}
-    for name in _FIELDS:
-        flag = _of_value(name, getattr(metrics, name))
-        told = quality.flags.get(name, MetricFlag.VALID)
-        flag = told if flag is MetricFlag.VALID else flag
+    of_account = _of_account_age(account_age_ns, is_in_session=is_in_session)
+    told, values = quality.flags, _values_of(metrics)
+    flags: dict[str, MetricFlag] = {}
+    is_same = True
+    for name, value in zip(_FIELDS, values, strict=True):
+        if value is None:
+            flags[name] = MetricFlag.MISSING
+            continue
+        flag = told.get(name, MetricFlag.VALID) if _is_right(name, value) else MetricFlag.INVALID
         if flag is MetricFlag.VALID and name in _ACCOUNT:
-            flag = _of_account_age(account_age_ns, is_in_session=is_in_session)
-        if name == "vix" and flag in (MetricFlag.VALID, MetricFlag.STALE):
+            flag = of_account
+        if name == "vix" and flag in _USABLE:
             flag = _of_vix_age(vix_age_ns, flag, config.vol_max_age_sec * NS_PER_S, is_in_session=is_in_session)
         flags[name] = flag
+        is_same = is_same and flag is MetricFlag.VALID
     return Judged(
         flags,
-        certain=_keeping(metrics, flags, _CERTAIN),
-        usable=_keeping(metrics, flags, _USABLE),
+        certain=metrics if is_same else _keeping(values, flags, _CERTAIN),
+        usable=metrics if is_same else _keeping(values, flags, _USABLE),
         quality=MetricQuality(quality.asof, quality.vix_asof, dict(flags)),
         account_age_s=account_age_ns / NS_PER_S,
         is_in_session=is_in_session,
     )
 
 
-def _of_value(name: str, value: object) -> MetricFlag:
-    if value is None:
-        return MetricFlag.MISSING
+def _is_right(name: str, value: object) -> bool:
     if name == "market_circuit_breaker":
-        return MetricFlag.VALID if isinstance(value, bool) else MetricFlag.INVALID
-    is_right = (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and _fits(name, value)
-    )
-    return MetricFlag.VALID if is_right else MetricFlag.INVALID
+        return isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value) and _fits(name, value)
 
 
 def _fits(name: str, value: float) -> bool:
@@ -115,9 +120,6 @@ def _of_vix_age(age_ns: int | None, flag: MetricFlag, max_age_ns: int, *, is_in_
     return MetricFlag.STALE if is_in_session and age_ns > max_age_ns else flag
 
 
-def _keeping(
-    metrics: TransitionMetrics, flags: dict[str, MetricFlag], kept: frozenset[MetricFlag]
-) -> TransitionMetrics:
-    if kept.issuperset(flags.values()):
-        return metrics
-    return TransitionMetrics(*[getattr(metrics, name) if flags[name] in kept else None for name in _FIELDS])
+def _keeping(values: Sequence[Any], flags: Mapping[str, MetricFlag], kept: frozenset[MetricFlag]) -> TransitionMetrics:
+    named = zip(_FIELDS, values, strict=True)
+    return TransitionMetrics(*[value if flags[name] in kept else None for name, value in named])

@@ -46,11 +46,10 @@ class Watch:
 
     def metrics(self, judged: Judged) -> None:
         """Look at the quality of one sample."""
-        wrong = set(judged.warnings)
+        wrong, known = set(judged.warnings), self._open
         for name, flag in judged.flags.items():
-            if name not in wrong and name not in self._open:
-                continue  # as nearly always
-            self._episode(name, "GR083", "metric", is_on=name in wrong, name=name, flag=flag)
+            if (name in wrong) != (name in known):  # as hardly ever
+                self._episode(name, "GR083", "metric", is_on=name in wrong, name=name, flag=flag)
         is_old = judged.is_in_session and judged.account_age_s > ACCOUNT_ALARM_AGE_S
         self._episode("account age", "AN080", "account_old", is_on=is_old, seconds=int(judged.account_age_s))
 
@@ -75,8 +74,10 @@ class Watch:
         self._open.discard(rule)
 
     def _episode(self, name: str, code: str, phrase: str, /, *, is_on: bool, **fields: object) -> None:
+        if is_on == (name in self._open):
+            return
         if not is_on:
             self._open.discard(name)
-        elif name not in self._open:
+        else:
             self._open.add(name)
             self._note(code, say(phrase, **fields))

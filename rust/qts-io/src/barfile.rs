@@ -17,7 +17,8 @@
 //!
 //! With a [`Bridge`] the trades of a *day* are made up by chance between the bar's prices instead of these three: the
 //! auction print at the open stays, then the first of `prints` trades follows at the same time, the others evenly
-//! spaced over the session, the last one, at the close's price, one step before its end. See
+//! spaced, the last one, at the close's price, 12.5 minutes before the session's end: within the last minutes of
+//! continuous trading, in which whoever has to be flat at the close gets out. See
 //! [`qts_core::sim::bridge`] for what such a day can stand for. Each trade carries the quotes that stand after it in
 //! the same record, so that nobody meets quotes older than the last trade, and an order that waits is filled by the
 //! trade before it can take a better quote. The closed bar is the same with and without a bridge.
@@ -45,6 +46,8 @@ const DAY_S: u32 = 86_400;
 const SECOND_NS: i64 = 1_000_000_000;
 const HALF_DAY_NS: i64 = 43_200 * SECOND_NS;
 const MINUTE_NS: i64 = 60 * SECOND_NS;
+/// Time from the last trade of a bridged day to the end of its session (KRX: 15:17:30 of 15:30).
+const LAST_BEFORE_END_NS: i64 = 750 * SECOND_NS;
 
 /// Trading hours of a day, in seconds of the local day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,10 +302,12 @@ impl Bridging {
         batch.records.extend(group.iter().map(|row| close_record(row, span_ns)));
     }
 
-    /// Start of the session and even steps from there; none falls on its end.
+    /// Start of the session and even steps from there to shortly before its end.
     fn time_of(&self, number: u32, (start_ns, end_ns): (i64, i64)) -> i64 {
-        let past = i128::from(end_ns.saturating_sub(start_ns)).saturating_mul(i128::from(number));
-        let past = past.checked_div(i128::from(self.bridge.prints())).unwrap_or(0);
+        let span_ns = end_ns.saturating_sub(start_ns);
+        let late_ns = if span_ns > 2 * LAST_BEFORE_END_NS { LAST_BEFORE_END_NS } else { span_ns / 20 };
+        let past = i128::from(span_ns.saturating_sub(late_ns)).saturating_mul(i128::from(number));
+        let past = past.checked_div(i128::from(self.bridge.prints().saturating_sub(1))).unwrap_or(0);
         start_ns.saturating_add(i64::try_from(past).unwrap_or(0))
     }
 }

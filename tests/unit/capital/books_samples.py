@@ -101,7 +101,7 @@ class MemorySink:
         self.lines, self.moves, self.held, self.shown = [], {}, {}, {}
         self.calls = 0
         self.fails = {}
-        """What happens at the call of that number from now: fail, before or after."""
+        """What happens at the call of that number: it fails, all fail from there on, or a crash before or after it."""
 
     def at(self, number, what):
         self.fails = {self.calls + number: what}
@@ -109,7 +109,9 @@ class MemorySink:
     def _keep(self, do):
         self.calls += 1
         what = self.fails.pop(self.calls, None)
-        if what == "fail":
+        if what == "down":
+            self.fails[self.calls + 1] = "down"  # and so on until it is mended
+        if what in ("fail", "down"):
             raise NotKept("disk full")
         if what == "before":
             raise Crash

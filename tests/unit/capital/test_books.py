@@ -11,6 +11,7 @@ from qts.capital.audit import DaySnapshot, MismatchWatch, abnormal, still_there
 from qts.capital.books import CapitalBooks, SplitPart
 from qts.capital.contracts import POOLS, Bucket, Cause, PauseCause, PoolState, TransferKind, TransferStatus
 from qts.capital.exceptions import AmountRefused, BooksBroken, NotAvailable, NotKept, PoolClosed, UnknownPool
+from qts.capital.messages_books import say
 from qts.capital.recovery import FillRecord, recover
 from qts.codes import EngineFault, UsageError
 
@@ -69,14 +70,15 @@ def test_a_purchase_moves_its_cost_and_pays_its_fee_from_the_hold():
 def test_a_sale_takes_its_share_of_the_cost_rounded_down():
     room = Room({"SWING": 1_000_000})
     room.order("1", "SWING", 100_000)
-    room.buy("1", "SWING", 3, 10_001)
+    room.buy("1", "SWING", 1, 10_000, left=90_000)
+    room.buy("1", "SWING", 2, 10_001, exec_id=2)
     room.sell("2", "SWING", 1, 12_000, fee=2, tax=24)
     pool = room.pool("SWING")
-    assert pool.invested_capital == 30_003 - 10_001
-    assert pool.realized_pnl == 12_000 - 10_001 - 26
+    assert pool.invested_capital == 30_002 - 10_000  # a third is 10,000.67
+    assert pool.realized_pnl == 12_000 - 10_000 - 26
     room.sell("3", "SWING", 2, 9_000)
     assert room.books.holdings == {}
-    assert room.pool("SWING").total_capital == 1_000_000 + 1_973 + (18_000 - 20_002)
+    assert room.pool("SWING").total_capital == 1_000_000 + 1_974 + (18_000 - 20_002)
     room.check()
 
 
@@ -522,7 +524,7 @@ def test_a_record_before_the_books_begin_again_brings_everything_back():
     assert books.hold_of("1") == 499_000
     assert live.free("SCALP") == room.live.free("SCALP")
     old, new = room.pool("SCALP"), books.snapshot(room.now)["SCALP"]
-    for name in ("units", "realized_pnl", "accumulated_profit", "last_promotion_time", "peak_unit_price"):
+    for name in ("units", "realized_pnl", "accumulated_profit", "nav_gain", "last_promotion_time", "peak_unit_price"):
         assert getattr(old, name) == getattr(new, name), name
     assert books.state("PORTFOLIO") is PoolState.LOCKED
     assert books.release("1", room.now) == 499_000
@@ -555,3 +557,19 @@ def test_a_posting_that_would_break_the_books_is_refused(posting):
     with pytest.raises(BooksBroken):
         books._post("x", lines, changes, external=external)
     assert books.snapshot(START) is before
+
+
+def test_what_an_attempt_left_reserved_is_free_before_anything_else_is_asked():
+    room = Room({"SCALP": 1_000_000, "SWING": 1_000_000})
+    room.sink.at(3, "down")  # the commit cannot be kept, and giving up neither
+    with pytest.raises(NotKept):
+        room.commit("SCALP", "SWING", 800_000)
+    assert room.books.buckets("SCALP") == (200_000, 0, 800_000, 0)
+    room.sink.fails = {}
+    assert room.commit("SCALP", "SWING", 900_000, "another").status is TransferStatus.COMMITTED
+    assert room.books.buckets("SCALP") == (100_000, 0, 0, 0)
+    room.check()
+
+
+def test_every_text_of_the_books_is_there_in_both_languages():
+    assert say.problems() == []

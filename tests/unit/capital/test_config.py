@@ -7,7 +7,7 @@ import pytest
 from qts.capital.config import CapitalFlowConfig, PoolConstraint
 from qts.codes import ConfigError
 from qts.config import ConfigManager, check, class_of
-from qts.state import OperatingState, StateConfig
+from qts.state import OperatingState
 
 
 @pytest.fixture(autouse=True)
@@ -196,11 +196,10 @@ def test_a_strategy_sheet_has_no_say_in_capital(tmp_path, name):
     assert [finding.key for finding in check(tmp_path)] == [f"{name}.lock"]
 
 
-def test_the_rebalancer_is_held_to_the_same_settings(tmp_path):
+def test_what_a_rebalance_goes_by_is_taken_over(tmp_path):
     text = "  daily_move_limit_pct: 0.04\n  drift_threshold: 0.12\n"
-    text += "  rebalance: {min_amount: 7, priority: [SCALP, SWING, PORTFOLIO]}\n"
-    settings = ConfigManager(write(tmp_path, text)).load()
-    limits = CapitalFlowConfig.from_config(settings).rebalance_limits()
-    limits.check(StateConfig.from_config(settings).properties)
-    assert (limits.daily_move_limit, limits.drift_threshold) == (Decimal("0.04"), Decimal("0.12"))
-    assert (limits.min_amount, limits.priority) == (7, ("SCALP", "SWING", "PORTFOLIO"))
+    text += "  rebalance: {min_amount: 7, priority: [SCALP, SWING, PORTFOLIO], pair_cooldown_days: 3}\n"
+    config = CapitalFlowConfig.from_config(ConfigManager(write(tmp_path, text)).load())
+    assert (config.daily_move_limit_pct, config.drift_threshold) == (Decimal("0.04"), Decimal("0.12"))
+    assert (config.rebalance_min_amount, config.rebalance_priority) == (7, ("SCALP", "SWING", "PORTFOLIO"))
+    assert (config.pair_cooldown_days, config.rebalance_at) == (3, "market_close")

@@ -23,7 +23,9 @@ POOL = st.sampled_from(POOLS)
 SYMBOL = st.sampled_from(["005930", "000660"])
 MONEY = st.integers(1, 3_000_000)
 PRICE = st.integers(1, 50_000)
-TROUBLE = st.one_of(st.none(), st.none(), st.tuples(st.integers(1, 6), st.sampled_from(["fail", "before", "after"])))
+FUNDS = st.integers(0, 1_000) | st.integers(1_000_000, 20_000_000)
+TROUBLE = st.none() | st.tuples(st.integers(1, 6), st.sampled_from(["fail", "down", "before", "after"]))
+"""What befalls the sink, and at which of its next calls."""
 
 
 class Conservation(RuleBasedStateMachine):
@@ -32,7 +34,9 @@ class Conservation(RuleBasedStateMachine):
     make_live = staticmethod(MemoryLive)
     """A fresh live table; one over the real core is put here to run the same machine against it."""
 
-    @initialize(amounts=st.fixed_dictionaries({pool: st.integers(0, 20_000_000) for pool in POOLS}))
+    @initialize(
+        amounts=st.fixed_dictionaries({pool: st.integers(0, 5) | st.integers(1_000_000, 20_000_000) for pool in POOLS})
+    )
     def fund(self, amounts):
         self.live, self.sink = self.make_live(), MemorySink()
         self.books = CapitalBooks(self.live, self.sink, CONFIG)
@@ -257,9 +261,13 @@ class Conservation(RuleBasedStateMachine):
         self.post(trouble, lambda: self.books.split(symbol, parts, ref, START))
 
     @rule(
-        source=POOL, into=POOL, amount=MONEY, kind=st.sampled_from(TransferKind), period=st.integers(0, 3),
+        source=POOL,
+        into=POOL,
+        amount=st.integers(1, 400_000) | MONEY,
+        kind=st.sampled_from(TransferKind),
+        period=st.integers(0, 3),
         trouble=TROUBLE,
-    )  # fmt: skip
+    )
     def transfer(self, source, into, amount, kind, period, trouble):
         if source == into:
             return

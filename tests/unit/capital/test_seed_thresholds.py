@@ -20,11 +20,10 @@ UP, DOWN, ALL, CONFIG = (
     "test_engine.py",
     "test_config.py",
 )
-OTHERS = ""
-"""Kept by the books and the transfer service: shown where those are tested."""
+SERVICE, BOOKS, RUNS = "test_service.py", "test_books.py", "../../integration/test_three_tracks.py"
 
 SEEDS = [
-    ("capital.mode", "AUTO", OTHERS, ""),
+    ("capital.mode", "AUTO", RUNS, "test_who_gets_pools"),
     ("capital.currency", "KRW", CONFIG, "test_amounts_are_taken_in_units_of_the_currency"),
     ("capital.initial.mode", "STATE_BASED", ALL, "test_new_capital_is_split_by_targets_and_scalp_takes_the_remainder"),
     ("capital.targets.AGGRESSIVE.scalp", "0.7", ALL, "test_targets_are_those_of_the_operating_state"),
@@ -57,15 +56,20 @@ SEEDS = [
     ),
     ("capital.drift_threshold", "0.1", ALL, "test_ten_points_of_drift_are_not_yet_too_many"),
     ("capital.daily_move_limit_pct", "0.05", UP, "test_the_daily_limit_delays_the_excess"),
-    ("capital.rebalance.min_amount", "100000", CONFIG, "test_the_rebalancer_is_held_to_the_same_settings"),
-    ("capital.rebalance.at", "market_close", OTHERS, ""),
+    ("capital.rebalance.min_amount", "100000", CONFIG, "test_what_a_rebalance_goes_by_is_taken_over"),
+    (
+        "capital.rebalance.at",
+        "market_close",
+        SERVICE,
+        "test_entering_defensive_moves_five_percent_a_day_and_pauses_scalp",
+    ),
     (
         "capital.rebalance.priority",
         ["PORTFOLIO", "SWING", "SCALP"],
         CONFIG,
-        "test_the_rebalancer_is_held_to_the_same_settings",
+        "test_what_a_rebalance_goes_by_is_taken_over",
     ),
-    ("capital.rebalance.pair_cooldown_days", 5, OTHERS, ""),
+    ("capital.rebalance.pair_cooldown_days", 5, SERVICE, "test_nothing_goes_back_where_a_demotion_has_just_come_from"),
     (
         "capital.promotion.s2w.min_accumulated_profit",
         "1000000",
@@ -93,7 +97,7 @@ SEEDS = [
         UP,
         "test_scalp_is_promoted_on_the_first_session_of_the_week_only",
     ),
-    ("capital.promotion.s2w.schedule.at", "08:30", OTHERS, ""),
+    ("capital.promotion.s2w.schedule.at", "08:30", SERVICE, "test_a_closed_monday_moves_the_promotion_to_tuesday"),
     (
         "capital.promotion.w2p.min_accumulated_profit",
         "5000000",
@@ -126,7 +130,12 @@ SEEDS = [
         UP,
         "test_swing_is_promoted_on_the_last_session_of_the_quarter_only",
     ),
-    ("capital.promotion.w2p.schedule.at", "16:00", OTHERS, ""),
+    (
+        "capital.promotion.w2p.schedule.at",
+        "16:00",
+        SERVICE,
+        "test_swing_is_promoted_after_the_last_session_of_a_quarter_that_ends_on_a_weekend",
+    ),
     (
         "capital.promotion.min_transfer_amount",
         "100000",
@@ -139,7 +148,12 @@ SEEDS = [
         UP,
         "test_a_configured_most_bounds_the_amount_without_a_code",
     ),
-    ("capital.promotion.max_retries_per_period", 3, OTHERS, ""),
+    (
+        "capital.promotion.max_retries_per_period",
+        3,
+        SERVICE,
+        "test_a_promotion_that_cannot_be_recorded_is_tried_again_and_three_times_at_most",
+    ),
     ("capital.demotion.enabled", True, DOWN, "test_demotion_can_be_switched_off"),
     ("capital.demotion.p2w.trigger_mdd", "0.1", DOWN, "test_a_drawdown_must_exceed_its_trigger"),
     ("capital.demotion.p2w.transfer_ratio", "0.2", DOWN, "test_portfolio_gives_a_fifth_to_swing"),
@@ -162,7 +176,7 @@ SEEDS = [
         DOWN,
         "test_the_sixth_loss_in_a_row_takes_a_fifth_of_swing",
     ),
-    ("capital.demotion.quarantine_days", 5, OTHERS, ""),
+    ("capital.demotion.quarantine_days", 5, SERVICE, "test_quarantine_ends_after_five_sessions_when_all_is_well"),
     (
         "capital.demotion.rearm_days",
         20,
@@ -170,12 +184,12 @@ SEEDS = [
         "test_a_trigger_is_armed_again_twenty_sessions_after_its_transfer",
     ),
     ("capital.lock.mdd", "0.2", ALL, "test_a_drawdown_beyond_the_limit_locks_its_pool_with_a_warning"),
-    ("capital.fs083.abs", "1000", OTHERS, ""),
-    ("capital.fs083.pct", "0.0001", OTHERS, ""),
-    ("capital.fs083.pool_drop", "0.1", OTHERS, ""),
-    ("capital.fs084.recheck_ms", 1000, OTHERS, ""),
-    ("capital.fs084.max_attempts", 3, OTHERS, ""),
-    ("capital.fs084.deadline_s", 60, OTHERS, ""),
+    ("capital.fs083.abs", "1000", BOOKS, "test_a_change_that_nothing_explains_is_told_once"),
+    ("capital.fs083.pct", "0.0001", BOOKS, "test_a_change_that_nothing_explains_is_told_once"),
+    ("capital.fs083.pool_drop", "0.1", BOOKS, "test_a_pool_that_falls_by_a_tenth_in_a_day_is_abnormal"),
+    ("capital.fs084.recheck_ms", 1000, BOOKS, "test_a_mismatch_counts_after_one_re_read_and_becomes_a_failure_in_time"),
+    ("capital.fs084.max_attempts", 3, BOOKS, "test_a_mismatch_counts_after_one_re_read_and_becomes_a_failure_in_time"),
+    ("capital.fs084.deadline_s", 60, BOOKS, "test_a_mismatch_counts_after_one_re_read_and_becomes_a_failure_in_time"),
     (
         "capital.target_sum_tolerance_bps",
         50,
@@ -204,8 +218,7 @@ def functions_of(file):
 @pytest.mark.parametrize(("key", "value", "file", "test"), SEEDS, ids=[row[0] for row in SEEDS])
 def test_seed_threshold(shipped, key, value, file, test):
     assert shipped[key]["value"] == value
-    if file != OTHERS:
-        assert test in functions_of(file)
+    assert test in functions_of(file)
 
 
 def test_no_key_of_capital_is_without_its_row():

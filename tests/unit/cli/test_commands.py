@@ -79,10 +79,43 @@ def test_backtest_and_sample(sample, tmp_path, capsys):
         (["--strategy", "ema_cross", "--config", "/nowhere"], "/nowhere"),
         (["--strategy", "ema_cross", "--bogus"], "--bogus"),
         ([], "--strategy"),
+        (["--strategy", "ema_cross", "--symbols", "ema_cross"], "ema_cross=005930,000660"),
+        (["--strategy", "ema_cross", "--symbols", "ema_cros=005930"], "symbols for ema_cros"),
+        (["--strategy", "ema_cross", "--symbols", "ema_cross="], "no symbol for strategy 'ema_cross'"),
+        (["--strategy", "ema_cross", "--symbols", "ema_cross=00593"], "00593"),
+        (["--strategy", "ema_cross", "--symbols", "ema_cross=005930", "--symbols", "ema_cross=000660"], "twice"),
+        (["--strategy", "ema_cross", "--vol-index", "/nowhere.csv"], "/nowhere.csv"),
+        (["--strategy", "ema_cross", "--strategy", "ema_cross"], "ema_cross"),
+        (["--strategy", "ema_cross", "--strategy", "quote_reversion", "--set", "fast=3"], "NAME.PARAMETER"),
+        (["--strategy", "ema_cross", "--strategy", "quote_reversion", "--set", "ema.fast=3"], "ema.fast"),
+        (["--strategy", "ema_cross", "--strategy", "quote_reversion", "--set", "ema_cross.fsat=3"], "fsat"),
     ],
 )
 def test_a_backtest_that_makes_no_sense_is_refused(sample, capsys, arguments, message):
     assert message in told(capsys, "backtest", "--data", str(sample.ticks), *arguments)
+
+
+def test_strategies_of_several_tracks_share_an_account_from_the_command_line(sample, tmp_path, capsys):
+    vix = tmp_path / "vix.csv"
+    vix.write_text("DATE,OPEN,HIGH,LOW,CLOSE\n2024-01-02,13,14,12,13.2\n2024-01-03,13,15,13,14.0\n")
+    argv = ["backtest", "--data", str(sample.daily), "--vol-index", str(vix), "--json", "--cash", "100000000"]
+    argv += ["--strategy", "daily_momentum", "--set", "daily_momentum.entry_days=5"]
+    argv += ["--strategy", "target_weights", "--set", "target_weights.weights=005930=0.3,000660=0.2"]
+    argv += ["--symbols", "daily_momentum=005380, 035420", "--symbols", "target_weights=005930,000660"]
+    assert main(argv) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["run"]["strategy"] == "daily_momentum,target_weights"
+    held = {(row["track"], row["symbol"]) for row in report["positions"]}
+    assert {symbol for track, symbol in held if track == "PORTFOLIO"} == {"005930", "000660"}
+    assert {symbol for track, symbol in held if track == "SWING"} <= {"005380", "035420"}
+    assert {row["pool"] for row in report["capital"]["pools"]} == {"SCALP", "SWING", "PORTFOLIO"}
+
+
+def test_a_damaged_volatility_index_is_told_with_its_line(sample, tmp_path, capsys):
+    vix = tmp_path / "vix.csv"
+    vix.write_text("DATE,OPEN,HIGH,LOW,CLOSE\n2024-01-02,13,14,12,much\n")
+    said = told(capsys, "backtest", "--data", str(sample.daily), "--strategy", "ema_cross", "--vol-index", str(vix))
+    assert "vix.csv:2" in said
 
 
 @pytest.mark.parametrize(("option", "value"), [("--speed", "fast"), ("--date", "tomorrow"), ("--speed", "-1")])

@@ -68,6 +68,8 @@ def test_progress_is_told(sample, tmp_path):
         ({"strategy": "ema_cross", "symbols": {"ema_cros": ["005930"]}}, "symbols for ema_cros"),
         ({"strategy": "ema_cross", "symbols": {"ema_cross": []}}, "no symbol for strategy 'ema_cross'"),
         ({"strategy": "ema_cross", "params": {"fsat": 3}}, "fsat"),
+        ({"strategy": "ema_cross", "bridge": 3}, "a bridge of 3"),
+        ({"strategy": "ema_cross", "bridge": -1}, "a bridge of -1"),
         ({"strategy": "ema_cross", "cash": "1e6"}, "cash 1e6"),
         ({"strategy": "ema_cross", "cash": "0"}, "cash 0"),
         ({"strategy": "ema_cross", "cash": "10.5"}, "cash 10.5"),

@@ -31,7 +31,8 @@ def supervisor(config):
 
 
 def clean_cycle(equity=EQUITY):
-    return SimpleNamespace(equity=equity, errors=(), decisions=(), cycle=SimpleNamespace(cause="INTERVAL", no=1))
+    at = SimpleNamespace(cause="INTERVAL", no=1)
+    return SimpleNamespace(equity=equity, errors=(), decisions=(), reports=(), cycle=at)
 
 
 def run_for(supervisor, seconds, step=10):

@@ -1,5 +1,6 @@
 """Both state machines over a run: what they are told, and what follows from it."""
 
+import gc
 import json
 from types import SimpleNamespace
 
@@ -90,6 +91,14 @@ def test_a_slow_stage_is_an_anomaly_once_a_minute(tmp_path):
     one.on_cycle(slow(9, 501))
     assert told == ["AN040", "AN040"]
     one.close()
+
+
+def test_the_collector_leaves_what_a_session_stands_on_alone(tmp_path):
+    before = gc.get_freeze_count()
+    one, _ = on_a_machine(tmp_path)
+    assert gc.get_freeze_count() > before + 10_000
+    one.close()
+    assert gc.get_freeze_count() == 0
 
 
 def test_an_anomaly_of_cycle_time_is_a_warning(tmp_path):

@@ -313,6 +313,7 @@ def test_who_waits_for_the_end_hears_how_it_was(home, serve, engine):
         ("ack", {"code": "FS040", "cause": "c", **LOGIN}, "safety state machine"),
         ("override.show", {}, "operating state"),
         ("reload", {"reason": "r"}, "reload"),
+        ("capital.unlock", {"pool": "SWING", "reason": "r"}, "capital pools"),
     ],
 )
 def test_a_verb_whose_part_is_not_built_is_refused(home, serve, engine, verb, args, part):

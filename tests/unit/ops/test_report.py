@@ -28,7 +28,7 @@ def test_a_report_has_exactly_its_files_and_keys(written):
     report = json.loads((out / "report.json").read_text())
     assert report == json.loads(json.dumps(result.report))
     assert set(report) == {
-        "run", "account", "events", "orders", "fills", "positions", "risk", "states", "latency_us", "faults",
+        "run", "account", "events", "orders", "fills", "positions", "risk", "states", "latency_us", "cycles", "faults",
         "performance",
     }  # fmt: skip
     assert set(report["run"]) == {

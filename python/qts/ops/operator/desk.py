@@ -11,7 +11,7 @@ from qts.ops.operator.wire import VERBS, Refusal
 
 if TYPE_CHECKING:
     from qts.clock import Clock
-    from qts.ops.operator.interfaces import OperatorPort, ReloadControls, SafetyControls, StateControls
+    from qts.ops.operator.interfaces import CapitalControls, OperatorPort, ReloadControls, SafetyControls, StateControls
 
 _PART_OF: Final = {
     "kill": "safety",
@@ -26,6 +26,7 @@ _PART_OF: Final = {
     "override.clear": "state",
     "override.show": "state",
     "reload": "reload",
+    "capital.unlock": "capital",
 }
 
 
@@ -70,6 +71,9 @@ class Desk:
         if verb == "reload":
             files: ReloadControls = part
             return files.reload(by=by, **args)
+        if verb == "capital.unlock":
+            pools: CapitalControls = part
+            return pools.unlock(by=by, **args)
         if verb == "override.set":
             state: StateControls = part
             return state.set_override(args["state"], by=by, **{name: args[name] for name in args if name != "state"})

@@ -78,6 +78,14 @@ class ReloadControls(Protocol):
         ...
 
 
+class CapitalControls(Protocol):
+    """The capital pools of the running engine."""
+
+    def unlock(self, pool: str, *, by: Operator, reason: str) -> Outcome:
+        """Take the lock off a pool; it goes on once it is reconciled. May block until the engine has a moment."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorPort:
     """What stands behind the desk. A part that is None is not built: its verbs are refused, its status is unknown."""
@@ -86,3 +94,4 @@ class OperatorPort:
     safety: SafetyControls | None = None
     state: StateControls | None = None
     reload: ReloadControls | None = None
+    capital: CapitalControls | None = None

@@ -96,6 +96,7 @@ say: Final = Phrasebook(
         "part_safety": ("safety state machine", "안전 상태 기계"),
         "part_state": ("operating state", "운영 상태"),
         "part_reload": ("reload of its configuration", "설정 다시 읽기 기능"),
+        "part_capital": ("capital pools", "자금 풀"),
         "failed": ("`{verb}` failed: {reason}", "`{verb}` 실패: {reason}"),
         "failed_expected": ("a command that ends without an error", "오류 없이 끝나는 명령"),
         "failed_hint": (

@@ -58,6 +58,7 @@ _TEXT: Final = Arg(str)
 _FLAG: Final = Arg(bool, required=False)
 _LOGIN: Final = {"operator": _TEXT, "secret": _TEXT}
 STATES: Final = ("AGGRESSIVE", "BALANCED", "DEFENSIVE")
+POOLS: Final = ("SCALP", "SWING", "PORTFOLIO")
 VERBS: Final[Mapping[str, Mapping[str, Arg]]] = {
     "status": {},
     "stop": {"wait": _FLAG},
@@ -77,6 +78,7 @@ VERBS: Final[Mapping[str, Mapping[str, Arg]]] = {
     },
     "override.clear": {"reason": _TEXT},
     "override.show": {},
+    "capital.unlock": {"pool": Arg(str, choices=POOLS), "reason": _TEXT},
     "reload": {"reason": _TEXT, "confirm": _FLAG},
 }
 """Every verb with its arguments."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qts.capital.config import CapitalFlowConfig
 from qts.engines.performance_contracts import PerformanceSettings
@@ -136,6 +136,8 @@ class RunFigures:
     """Decisions by action and reason, "ACTION:REASON" -> count."""
     states: Sequence[StateChange] = ()
     faults: Sequence[FaultFigure] = ()
+    cycles: Mapping[str, Mapping[Any, int]] = field(default_factory=dict)
+    """Counts of cycles: `outcomes` by status (and reason, if skipped), `over_budget` and `over_target` by stage."""
     performance: PerformanceSettings = field(default_factory=PerformanceSettings)
     """Parameters of the statistics."""
     capital: CapitalFlowConfig = field(default_factory=CapitalFlowConfig)

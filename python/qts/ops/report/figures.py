@@ -64,6 +64,7 @@ def report_dict(
             name: {"n": row["n"], **{key: row[key] / 1_000 for key in _LATENCY_KEYS}}
             for name, row in run.latency_ns.items()
         },
+        "cycles": {name: dict(sorted(counts.items())) for name, counts in run.cycles.items()},
         "faults": [fault._asdict() for fault in run.faults],
         "performance": performance_dict(performance, scale),
     }

@@ -86,7 +86,7 @@ fn bars_built_from_the_prints_are_those_of_the_file() {
 }
 
 #[test]
-fn trades_are_evenly_spaced_over_the_session_and_carry_quotes() {
+fn trades_are_evenly_spaced_to_shortly_before_the_end_and_carry_quotes() {
     let records = bridged(&text());
     assert!(records.is_sorted_by_key(|record| record.ts_recv_ns));
     let first: Vec<_> = records
@@ -95,7 +95,9 @@ fn trades_are_evenly_spaced_over_the_session_and_carry_quotes() {
         .collect();
     let minutes: Vec<i64> =
         first.iter().map(|record| (record.ts_recv_ns - OPEN_NS) / (60 * SECOND_NS)).collect();
-    let expected: Vec<i64> = [0].into_iter().chain((0..36).map(|print| print * 10)).chain([360]).collect();
+    // The last of 36 trades is 12.5 minutes before the end: 347.5 minutes in 35 steps.
+    let expected: Vec<i64> =
+        [0].into_iter().chain((0..36).map(|print| print * 3_475 / 350)).chain([360]).collect();
     assert_eq!(minutes, expected);
     let shows = |record: &MarketRecord| {
         record.bid < record.ask && record.bid <= record.price && record.price <= record.ask

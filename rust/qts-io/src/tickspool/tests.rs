@@ -142,10 +142,10 @@ fn numbers_rise_over_restarts_and_what_is_kept_elsewhere_goes() {
     }
     let spool = spool(dir.path(), small());
     spool.keep_behind(last);
-    let files = || fs::read_dir(dir.path()).expect("there").count();
-    let before = files();
     spool.retire().expect("retired");
-    assert!(files() < before);
+    // The spool's own thread may have retired some of them before: what counts is what is left of some twenty-five.
+    let files = fs::read_dir(dir.path()).expect("there").count();
+    assert!(files < 10, "{files}");
     assert!(read(&spool, 0, 1, 10)[0].0 > early, "the journal begins later");
 }
 
