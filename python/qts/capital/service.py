@@ -377,9 +377,9 @@ class CapitalTransferService:
         if self._commit(proposal, day, done) is None:
             return
         self._memory.episodes = after_transfer(self._memory.episodes, proposal, day.date)
-        if proposal.from_pool == "SWING":
-            self._metrics.reset_losses("SWING")
-        if is_complete(proposal):
+        if is_complete(proposal):  # until then what fired stands: the rest follows in the next sessions
+            if proposal.from_pool == "SWING":
+                self._metrics.reset_losses("SWING")
             self._books.rebase(proposal.from_pool)
             self._metrics.follow(self._books.snapshot(day.at))
 

@@ -225,7 +225,14 @@ def test_six_losses_in_a_row_demote_and_are_counted_anew(firm):
     result = firm.close(lost[:1])
     assert told(result)[0] == ("W>S:LOSSES:1", 2_400_000)
     assert result.transfers[0].proposal.reason is TransferReason.CONSECUTIVE_LOSSES_EXCEEDED
+    assert firm.metrics.metrics().swing_consecutive_losses.value == 6, "a fifth is 3,360,000: the limit has left a rest"
+    firm.next()
+    firm.open()
+    assert told(firm.close([]))[0] == ("W>S:LOSSES:1/2", 960_000)
     assert firm.metrics.metrics().swing_consecutive_losses.value == 0
+    firm.next()
+    firm.open()
+    assert firm.close([]).transfers == ()
 
 
 def test_a_drawdown_beyond_a_fifth_locks_instead(firm):
