@@ -116,7 +116,7 @@ def _caveats(content: dict[str, Any], scenario: Scenario) -> str:
             "in which the market rose inside the day, and by criteria that look back 30 days it may be.",
             "- **The window and the parameters were chosen**, out of some dozens, so that promotions and demotions of "
             "every kind come up: none of it was tuned for profit, and none of it is advice.",
-            "- Prices are adjusted for splits, dividends are not in them. Seven recordings of names that are known "
+            "- Prices are adjusted for splits, dividends are not in them. Five recordings of names that are known "
             "today are no market: whoever chose them knew which of them lived.",
             "- Nobody acknowledges anything in a backtest. A pool that FS082 locks stays locked.",
         )
