@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,36 +78,20 @@ def backtest(
 
     if not data:
         raise UsageError(found="no --data", expected="at least one file", hint="add --data PATH")
+    wanted: dict[str, Any] = {
+        "params": options.settings(set_),
+        "cash": cash,
+        "config": config,
+        "skip_bad_rows": skip_bad_rows,
+        "symbols": options.symbols_of(symbols),
+        "vol_index": vol_index,
+        "bridge": bridge,
+    }
     if check_lookahead:
-        lookahead.check(
-            data,
-            strategy,
-            cuts=lookahead_cuts,
-            as_json=as_json,
-            out=out,
-            params=options.settings(set_),
-            cash=cash,
-            config=config,
-            skip_bad_rows=skip_bad_rows,
-            symbols=options.symbols_of(symbols),
-            vol_index=vol_index,
-            bridge=bridge,
-        )
+        lookahead.check(data, strategy, cuts=lookahead_cuts, as_json=as_json, out=out, **wanted)
         return
     with Progress(enabled=not as_json) as progress:
-        result = run_backtest(
-            data,
-            strategy=strategy,
-            params=options.settings(set_),
-            cash=cash,
-            config=config,
-            skip_bad_rows=skip_bad_rows,
-            symbols=options.symbols_of(symbols),
-            vol_index=vol_index,
-            bridge=bridge,
-            on_progress=progress.rows,
-            out=out,
-        )
+        result = run_backtest(data, strategy=strategy, on_progress=progress.rows, out=out, **wanted)
     sys.stdout.write(f"{json.dumps(result.report, indent=2)}\n" if as_json else f"{result.summary()}\n")
     if out is not None and not as_json:
         sys.stdout.write(f"\nreport: {out / 'report.html'}\n")
