@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from qts.engine import write_sample
 
 from .servers import _killable_server, postgres, postgres_empty, postgres_private, postgres_server  # noqa: F401
 from .timescale import timescale, timescale_process, timescale_server  # noqa: F401
 
+settings.register_profile("house", deadline=None)  # how long an example takes says nothing on a machine that is shared
+settings.load_profile("house")
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -173,9 +173,22 @@ def transfer_values(row: CapitalTransferRow, account: str, scale: int) -> dict[s
     }
 
 
-def hold_values(row: CapitalHoldRow, account: str, scale: int) -> dict[str, Any]:
+def newest_holds(rows: Sequence[CapitalRow]) -> list[tuple[CapitalHoldRow, int]]:
+    """Return the last row of each hold, and when the first one of it here was written.
+
+    That is when the hold was made, unless the table has it already: so it stands the same however rows are batched.
+    """
+    made_ns: dict[str, int] = {}
+    newest: dict[str, CapitalHoldRow] = {}
+    for row in rows:
+        if isinstance(row, CapitalHoldRow):
+            made_ns.setdefault(row.hold_id, row.ts_ns)
+            newest[row.hold_id] = row
+    return [(row, made_ns[row.hold_id]) for row in newest.values()]
+
+
+def hold_values(row: CapitalHoldRow, made_ns: int, account: str, scale: int) -> dict[str, Any]:
     """Return a hold as its table has it."""
-    moment = from_ns(row.ts_ns)
     return {
         "hold_id": row.hold_id,
         "order_id": row.order_id,
@@ -185,8 +198,8 @@ def hold_values(row: CapitalHoldRow, account: str, scale: int) -> dict[str, Any]
         "remaining": _money(row.remaining, scale),
         "state": row.state,
         "reason": row.reason,
-        "created_at": moment,
-        "updated_at": moment,
+        "created_at": from_ns(made_ns),
+        "updated_at": from_ns(row.ts_ns),
         "version": row.version,
     }
 

@@ -10,6 +10,7 @@ from qts.data.capital import (
     decision_values,
     hold_of,
     hold_values,
+    newest_holds,
     pool_of,
     pool_values,
     transfer_of,
@@ -67,8 +68,8 @@ async def put_capital(link: Link, account: str, scale: int, rows: Sequence[Capit
     for row in rows:
         if isinstance(row, CapitalTransferRow):
             refused += await _put_transfer(link, account, scale, row)
-    holds = {row.hold_id: row for row in rows if isinstance(row, CapitalHoldRow)}
-    await _upsert(link, "capital_holds", [hold_values(row, account, scale) for row in holds.values()], "version")
+    holds = [hold_values(row, made_ns, account, scale) for row, made_ns in newest_holds(rows)]
+    await _upsert(link, "capital_holds", holds, "version")
     pools = {row.pool_id: row for row in rows if isinstance(row, CapitalPoolRow)}
     await _upsert(link, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], "revision")
     return refused

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qts.data.capital import (
     STEP,
     hold_of,
+    newest_holds,
     pool_of,
     pool_values,
     said_by,
@@ -80,8 +81,7 @@ def put_capital(
     for row in rows:
         if isinstance(row, CapitalTransferRow):
             refused += _put_transfer(db, account, scale, row)
-    holds = {row.hold_id: row for row in rows if isinstance(row, CapitalHoldRow)}
-    db.executemany(_HOLD, [_hold(account, scale, row) for row in holds.values()])
+    db.executemany(_HOLD, [_hold(account, scale, row, made_ns) for row, made_ns in newest_holds(rows)])
     pools = {row.pool_id: row for row in rows if isinstance(row, CapitalPoolRow)}
     _upsert(db, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], newer="revision")
     for key, cause, content in refused:
@@ -165,11 +165,11 @@ def _put_entries(
     return refused
 
 
-def _hold(account: str, scale: int, row: CapitalHoldRow) -> tuple[object, ...]:
+def _hold(account: str, scale: int, row: CapitalHoldRow, made_ns: int) -> tuple[object, ...]:
     """Return a hold as the file has it. Written out, as is a decision: a run does it for every order."""
     hold_id, order_id, pool, amount, remaining, state, reason, ts_ns, version = row
-    held, left, at = _amount(amount, scale), _amount(remaining, scale), ts_ns // _US
-    return (hold_id, order_id, account, pool, held, left, state, reason, at, at, version)
+    held, left = _amount(amount, scale), _amount(remaining, scale)
+    return (hold_id, order_id, account, pool, held, left, state, reason, made_ns // _US, ts_ns // _US, version)
 
 
 def _decision(run_id: str, row: DecisionRow) -> tuple[object, ...]:
