@@ -68,12 +68,12 @@ def test_a_pool_that_falls_too_deep_is_locked_alone_and_its_books_stay_right(sam
         assert list(result._store.iter_capital_transfers()) == [], "and stops all transfers"
 
 
-def test_money_that_the_books_do_not_know_of_is_found_at_the_close(sample, monkeypatch):
+def test_money_that_moves_without_the_books_is_found_at_the_close(sample, monkeypatch):
     close, closed = CapitalDesk.close_day, []
 
     def close_day(desk):
         if len(closed) == 2:
-            desk._core.credit("SWING", 1_000_000)
+            desk._core.move_pool_cash("SCALP", "SWING", 1_000_000)
         close(desk)
         closed.append(desk.books.snapshot(desk._now())["SWING"])
 

@@ -241,7 +241,7 @@ class CapitalBooks(TransferBook):
         self._post(ref, self._lines(moment(at), ref, parts), (Change(pool),))
         self._holds[order] = kept
 
-    def release(self, order_id: int | str, at: datetime) -> int:
+    def unhold(self, order_id: int | str, at: datetime) -> int:
         """Free what is left of the hold of an order that has ended for certain; return how much."""
         order = str(order_id)
         old = self._holds.get(order)

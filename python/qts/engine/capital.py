@@ -195,7 +195,7 @@ class CapitalDesk:
     def on_p0(self, event: FillEvent | OrderEvent) -> None:
         """Book a fill or the end of an order, before anybody else hears of it."""
         if event.kind not in _FILLS:
-            self.books.release(event.order_id, self._now())
+            self.books.unhold(event.order_id, self._now())
             return
         fill: FillEvent = event  # type: ignore[assignment]  # told apart by its kind
         is_new = self.books.on_fill(

@@ -60,7 +60,7 @@ def test_a_purchase_moves_its_cost_and_pays_its_fee_from_the_hold():
     assert pool.invested_capital == 600_000
     assert pool.realized_pnl == -90
     assert pool.total_capital == 9_999_910
-    assert room.books.release("7", room.now) == 400_600
+    assert room.books.unhold("7", room.now) == 400_600
     assert room.live.finish("7") is None
     assert room.pool("SCALP").available_capital == 9_399_910
     assert room.sink.held["7:SCALP"].state == "CLOSED"
@@ -527,7 +527,7 @@ def test_a_record_before_the_books_begin_again_brings_everything_back():
     for name in ("units", "realized_pnl", "accumulated_profit", "nav_gain", "last_promotion_time", "peak_unit_price"):
         assert getattr(old, name) == getattr(new, name), name
     assert books.state("PORTFOLIO") is PoolState.LOCKED
-    assert books.release("1", room.now) == 499_000
+    assert books.unhold("1", room.now) == 499_000
     assert books.verify(sum(live.cash.values()) + live.loose) == ()
 
 

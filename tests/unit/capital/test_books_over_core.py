@@ -53,7 +53,7 @@ class BooksOverCore(RuleBasedStateMachine):
     def on_event(self, event):
         at = START + timedelta(seconds=self.second)
         if not event.kind.startswith("FILL"):
-            self.books.release(event.order_id, at)
+            self.books.unhold(event.order_id, at)
             return
         for is_first in (True, False):
             booked = self.books.on_fill(

@@ -201,7 +201,7 @@ class Conservation(RuleBasedStateMachine):
     def ended(self, data, trouble):
         order = data.draw(st.sampled_from(sorted(self.orders)))
         self.live.finish(order)
-        self.post(trouble, lambda: self.books.release(order, START))
+        self.post(trouble, lambda: self.books.unhold(order, START))
         del self.orders[order]
 
     @rule(amount=st.integers(-3_000_000, 5_000_000).filter(bool), trouble=TROUBLE)

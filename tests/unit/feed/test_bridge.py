@@ -51,8 +51,10 @@ def test_a_bridged_day_has_its_trades_and_the_same_daily_bars(days):
     assert (len(plain), len(bridged)) == (10, 82)
     first = bridged[:41]
     assert [kind for kind, *_ in first] == ["A", *"T" * 39, "B"]
-    step_ns = 600_000_000_000
-    assert {after[1] - at[1] for at, after in pairwise(first[1:])} == {step_ns}
+    *steps, last_ns = [after[1] - at[1] for at, after in pairwise(first[1:])]
+    # 38 even steps to 12.5 minutes before the end: the minutes in which scalp positions are closed.
+    assert {step // 10 for step in steps} == {59_605_263_157}
+    assert last_ns == 750_000_000_000
     prices = [price for _, _, price, _ in first[:-1]]
     assert (prices[0], max(prices), min(prices), prices[-1]) == (70_000, 71_200, 69_500, 70_900)
     assert sum(qty for *_, qty in first[:-1]) == 1_234_567
