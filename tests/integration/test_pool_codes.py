@@ -4,7 +4,9 @@ import csv
 
 import pytest
 
+from qts.capital.contracts import CapitalAlert
 from qts.capital.engine import CapitalEngine
+from qts.capital.service import CapitalTransferService
 from qts.codes import EngineFault
 from qts.engine import backtest
 from qts.engine.build import load_config
@@ -84,6 +86,22 @@ def test_money_that_moves_without_the_books_is_found_at_the_close(sample, monkey
         assert [one.lock_code for one in closed[:4]] == [None, None, "FS084", "FS084"]
         assert pools(result)["SWING"].pool_state == "LOCKED"
         assert pools(result)["SCALP"].lock_code in (None, "FS084")
+
+
+def test_what_a_day_without_an_evaluation_finds_is_told_and_ends_nothing(sample, monkeypatch):
+    real, opened = CapitalTransferService.open_day, []
+
+    def open_day(service, day):
+        done = real(service, day)
+        opened.append(day.date)
+        found = CapitalAlert("FS086", None, "FAIL", "cannot be kept")
+        return done._replace(alerts=(found,), output=None) if len(opened) == 3 else done
+
+    monkeypatch.setattr(CapitalTransferService, "open_day", open_day)
+    config = load_config(None, {"capital.mode": "ON"})
+    with backtest(sample.daily, ["daily_momentum"], cash=CASH, config=config) as result:
+        assert ("FS086", None) in alerts(result)
+        assert any(change["cause"] == "FS086" for change in result.report["states"])
 
 
 def test_an_engine_of_capital_that_fails_lets_the_run_go_on_without_entries(sample, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from qts.capital.alerts import fresh_alerts
 from qts.capital.allocation import initial_amounts
@@ -78,51 +78,6 @@ def pools_of(config: QtsConfig, strategies: Sequence[Strategy], currency: Curren
     return settings
 
 
-class _Trip(NamedTuple):
-    """A position of one pool from its first purchase on."""
-
-    qty: int
-    net: int
-    opened: date
-
-
-class RoundTrips:
-    """Follows positions from flat to flat: what a trade is to the measures of the pools."""
-
-    def __init__(self) -> None:
-        self._open: dict[tuple[int, Pool], _Trip] = {}
-        self._closed: list[ClosedTrade] = []
-
-    def on_fill(self, fill: FillEvent, session: date) -> None:
-        """Take in a fill of a session."""
-        key = (fill.instrument, fill.track)
-        trip = self._open.get(key) or _Trip(0, 0, session)
-        sign = 1 if fill.side == "BUY" else -1
-        trip = trip._replace(qty=trip.qty + sign * fill.qty, net=trip.net - sign * fill.amount - fill.fee - fill.tax)
-        if trip.qty:
-            self._open[key] = trip
-            return
-        self._open.pop(key, None)
-        self._closed.append(ClosedTrade(fill.track, trip.opened, session, trip.net))
-
-    def on_split(self, instrument: int, pool: Pool, qty: int, cash_in_lieu: int, session: date) -> None:
-        """Take in what a split has made of a holding, and what was paid for the rest of it."""
-        trip = self._open.get((instrument, pool))
-        if trip is None:
-            return
-        trip = trip._replace(qty=qty, net=trip.net + cash_in_lieu)
-        if qty:
-            self._open[instrument, pool] = trip
-            return
-        del self._open[instrument, pool]
-        self._closed.append(ClosedTrade(pool, trip.opened, session, trip.net))
-
-    def take_closed(self) -> list[ClosedTrade]:
-        """Return what has closed since the last call."""
-        closed, self._closed = self._closed, []
-        return closed
-
-
 class CapitalDesk:
     """The pools of one run, as the pipeline's `CapitalPort`, and what keeps them: books, measures, transfers.
 
@@ -161,7 +116,7 @@ class CapitalDesk:
         self._symbols = symbols
         self._sink = RunCapitalSink(store, lambda: core.now_ns or 0)
         self.books = CapitalBooks(LiveTable(core), self._sink, config)
-        self.trips = RoundTrips()
+        self._trades: list[ClosedTrade] = []
         self._guard = EvaluationGuard(CapitalEngine())
         self._service: CapitalTransferService | None = None
         self._session: date | None = None
@@ -198,7 +153,7 @@ class CapitalDesk:
             self.books.unhold(event.order_id, self._now())
             return
         fill: FillEvent = event  # type: ignore[assignment]  # told apart by its kind
-        is_new = self.books.on_fill(
+        self.books.on_fill(
             order_id=fill.order_id,
             exec_id=fill.exec_seq,
             pool=fill.track,
@@ -211,8 +166,10 @@ class CapitalDesk:
             hold_left=self._core.hold_of(fill.order_id),
             at=from_ns(fill.ts_recv_ns),
         )
-        if is_new:
-            self.trips.on_fill(fill, self._calendar.session_date(fill.ts_exec_ns))
+
+    def on_trade(self, trade: ClosedTrade) -> None:
+        """Take in a position that is flat again, for the measures of the next close."""
+        self._trades.append(trade)
 
     def open_day(self, ts_ns: int) -> None:
         """Open a session, and with the first one the pools; before its first cycle."""
@@ -249,7 +206,8 @@ class CapitalDesk:
         day = self._day(at)
         values = self._values()
         findings = self.books.verify(self._core.cash, self._quantities())
-        self._take(self.service.close_day(day, values, self.trips.take_closed(), findings))
+        trades, self._trades = self._trades, []
+        self._take(self.service.close_day(day, values, trades, findings))
         self._recorder.on_pools(self._session, self.books.snapshot(at).values())
 
     def _take(self, done: DayResult) -> None:
@@ -257,8 +215,7 @@ class CapitalDesk:
         self._number = done.session.number
         for transfer in done.transfers:
             self._recorder.on_transfer(transfer)
-        if done.output is not None:
-            self._tell(done.alerts)
+        self._tell(done.alerts, is_whole=done.output is not None)
         self._key = ()
 
     # What the pipeline asks
@@ -332,9 +289,13 @@ class CapitalDesk:
             held[symbol] = held.get(symbol, 0) + qty
         return held
 
-    def _tell(self, alerts: Iterable[CapitalAlert]) -> None:
-        """Tell what is new: a finding is told when it appears or gets worse, and again only once it was gone."""
-        fresh, self._told = fresh_alerts(self._told, alerts)
+    def _tell(self, alerts: Iterable[CapitalAlert], *, is_whole: bool = True) -> None:
+        """Tell what is new: a finding is told when it appears or gets worse, and again only once it was gone.
+
+        What is not whole, because nothing was evaluated, ends no finding that stood before.
+        """
+        fresh, now = fresh_alerts(self._told, alerts)
+        self._told = now if is_whole else self._told | now
         for alert in fresh:
             if self._session is not None:
                 self._recorder.on_capital_alert(self._session, alert)

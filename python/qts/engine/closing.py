@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from qts.capital.contracts import POOLS
 from qts.clock import NS_PER_S, from_ns, to_ns
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from qts.ops.close import PoolBooks
     from qts.ops.report import RunRecorder
     from qts.state.rebalance import Pool
+
+OnSplit: TypeAlias = "Callable[[int, Track, int, int, date], object]"
+"""Takes instrument, track, quantity after it, cash for the fraction in money units, and the session."""
 
 _ACCOUNT: Final = "run"
 """Name of the account in records that are kept in memory alone."""
@@ -182,7 +185,7 @@ class ActionBooks:
         ledger: RunLedger,
         store: RunStore,
         recorder: RunRecorder,
-        desk: CapitalDesk | None,
+        on_split: OnSplit,
     ) -> None:
         self._inner = inner
         self._core = core
@@ -190,7 +193,7 @@ class ActionBooks:
         self._ledger = ledger
         self._store = store
         self._recorder = recorder
-        self._desk = desk
+        self._on_split = on_split
         self.day: date | None = None
         """Session that is being closed."""
 
@@ -217,8 +220,8 @@ class ActionBooks:
             self._recorder.on_split(ref, part.pool, symbol, part.qty)
             if part.cash_in_lieu:
                 self._on_income(part.pool, symbol, part.cash_in_lieu)
-            if self._desk is not None and self.day is not None:
-                self._desk.trips.on_split(instrument.id, part.pool, part.qty, part.cash_in_lieu, self.day)
+            if self.day is not None:
+                self._on_split(instrument.id, part.pool, part.qty, part.cash_in_lieu, self.day)
         return True
 
     def _on_income(self, pool: Pool, symbol: str, amount: int) -> None:
@@ -268,6 +271,8 @@ class Wiring(NamedTuple):
     clock: Clock
     mark: Callable[[int], int]
     """Last price of an instrument in the session that is being closed."""
+    on_split: OnSplit
+    """Told of what a split has made of each holding."""
     rebase: Callable[[Split, int], object]
     """Told of a split and of the first moment of its day."""
 
@@ -294,7 +299,7 @@ class SessionClose:
         self._home = home_dir()
         core, store = wiring.core, wiring.store
         inner: PoolBooks = AccountBooks(core, store) if wiring.desk is None else wiring.desk.books
-        self._books = ActionBooks(inner, core, wiring.catalog, self.ledger, store, wiring.recorder, wiring.desk)
+        self._books = ActionBooks(inner, core, wiring.catalog, self.ledger, store, wiring.recorder, wiring.on_split)
         self._ports = PoolActions(
             core, self._books, wiring.catalog, prev_close=wiring.mark, rebase=self._rebase, now=self._now
         )

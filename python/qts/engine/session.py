@@ -12,6 +12,7 @@ from qts.engine.capital import CapitalDesk
 from qts.engine.closing import SessionClose, Wiring, actions_of
 from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
 from qts.engine.supervisor import Supervisor
+from qts.engine.trips import RoundTrips
 from qts.instruments import Held, adjusted_price
 from qts.ops.close import StaleMark, stale_marks
 from qts.pipeline import EngineAccount, EngineMarket, Pipeline, SessionClock
@@ -19,8 +20,10 @@ from qts.strategy.contracts import Terms
 
 if TYPE_CHECKING:
     from qts._core import FillEvent, OrderEvent
+    from qts.broker.contracts import Track
     from qts.broker.interfaces import BrokerPort
     from qts.capital.config import CapitalFlowConfig
+    from qts.capital.metrics import ClosedTrade
     from qts.clock import Clock
     from qts.config import QtsConfig
     from qts.data import RunStore
@@ -98,6 +101,7 @@ class Session:
         """How the account is divided among the tracks; None: it is one pool."""
         self._day = ""
         self._marks: dict[int, int] = {}
+        self._trips = RoundTrips()
         self._supervisor: Supervisor | None = None
         self.on_order: Callable[[SentOrder], object] | None = None
         """Told of every order that has changed, after the books."""
@@ -128,6 +132,7 @@ class Session:
                 desk=self.capital,
                 clock=clock,
                 mark=lambda instrument: self._marks.get(instrument) or self.mark(instrument),
+                on_split=self._on_split,
                 rebase=self._rebase,
             ),
             cash,
@@ -332,9 +337,19 @@ class Session:
         if self.on_order is not None:
             self.on_order(order)
 
+    def _on_split(self, instrument: int, track: "Track", qty: int, cash_in_lieu: int, day: "date") -> None:
+        self._on_trade(self._trips.on_split(instrument, track, qty, cash_in_lieu, day))
+
+    def _on_trade(self, trade: "ClosedTrade | None") -> None:
+        if trade is None:
+            return
+        self.supervisor.on_trade(trade)
+        if self.capital is not None:
+            self.capital.on_trade(trade)
+
     def _on_fill(self, fill: "FillEvent", order: "SentOrder") -> None:
         self.fills += 1
-        self.supervisor.on_fill(fill)
+        self._on_trade(self._trips.on_fill(fill, self.calendar.session_date(fill.ts_exec_ns)))
         row = FillRow(
             trade_date=self._sessions.session_date(fill.ts_exec_ns),
             order_id=fill.order_id,

@@ -3,7 +3,6 @@
 import gc
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
-    from qts._core import FillEvent
     from qts.broker.contracts import Track
     from qts.capital.contracts import CapitalAlert, Severity
+    from qts.capital.metrics import ClosedTrade
     from qts.clock import Clock
     from qts.codes import Effect
     from qts.config import QtsConfig, ReloadRecord
@@ -61,33 +60,6 @@ _EFFECTS: "Final[Mapping[Severity, Effect]]" = {
 }
 _ENGINE: Final = "engine"
 _CHANGES_KEPT: Final = 10_000
-
-
-@dataclass(slots=True)
-class _RoundTrip:
-    """A position of one track from its first purchase to its last sale, in money units."""
-
-    qty: int = 0
-    net: int = 0
-
-
-@dataclass(slots=True)
-class RoundTrips:
-    """Adds up what each round trip brought, fees and taxes included."""
-
-    _open: "dict[tuple[int, Track], _RoundTrip]" = field(default_factory=dict)
-
-    def on_fill(self, fill: "FillEvent") -> int | None:
-        """Take a fill in; return the result of the round trip that it ends, None if it ends none."""
-        key = (fill.instrument, fill.track)
-        trip = self._open.setdefault(key, _RoundTrip())
-        is_purchase = fill.side == "BUY"
-        trip.qty += fill.qty if is_purchase else -fill.qty
-        trip.net += (-fill.amount if is_purchase else fill.amount) - fill.fee - fill.tax
-        if trip.qty != 0:
-            return None
-        del self._open[key]
-        return trip.net
 
 
 class Supervisor:
@@ -139,7 +111,6 @@ class Supervisor:
         self._halted = halted
         self._account = AccountMetrics(settings, market, equity=equity)
         self._equity = equity
-        self._trips = RoundTrips()
         self._session_date = ""
         self._sample_ns = settings.metrics_interval_sec * NS_PER_S
         self._hour_ns = settings.evaluation_interval_sec * NS_PER_S
@@ -361,11 +332,9 @@ class Supervisor:
         else:
             self.fail(code, text, stage)
 
-    def on_fill(self, fill: "FillEvent") -> None:
-        """Take in a fill: the end of a round trip is a win or a loss."""
-        net = self._trips.on_fill(fill)
-        if net is not None:
-            self._account.close_trade(net, is_scalp=fill.track == "SCALP")
+    def on_trade(self, trade: "ClosedTrade") -> None:
+        """Take in a position that is flat again: a win or a loss."""
+        self._account.close_trade(trade.net, is_scalp=trade.pool == "SCALP")
 
     def record_reload(self, record: "ReloadRecord") -> None:
         """Put an attempt to change the configuration into the audit trail.

@@ -79,11 +79,15 @@ def test_a_split_is_a_pair_of_adjustments_and_the_books_add_up(books, qty, lieu)
     bought = fill(1, "BUY", 15, 70_000)
     store.record_fill(bought)
     ledger.on_fill(bought)
-    actions = ActionBooks(AccountBooks(core, store), core, catalog, ledger, store, recorder, None)
+    told = []
+    actions = ActionBooks(
+        AccountBooks(core, store), core, catalog, ledger, store, recorder, lambda *split: told.append(split)
+    )
     actions.day = DAY
     parts = [SplitPart("SWING", qty, lieu)]
     assert actions.split("005930", parts, "2026-01-06", AT)
     assert not actions.split("005930", parts, "2026-01-06", AT), "once"
+    assert told == [(catalog["005930"].id, "SWING", qty, lieu, DAY)]
     (row,) = store.positions()
     assert (row.qty, row.cost_total) == (qty, 15 * 70_000 if qty else 0)
     assert row.realized_pnl == lieu - (0 if qty else 15 * 70_000)
@@ -98,7 +102,7 @@ def test_a_split_and_a_fill_in_one_batch_are_written_in_their_order(books):
     catalog, store, recorder = books
     core, ledger = Holding(catalog), RunLedger(10_000_000)
     store.record_fill(fill(1, "BUY", 15, 70_000))
-    ActionBooks(AccountBooks(core, store), core, catalog, ledger, store, recorder, None).split(
+    ActionBooks(AccountBooks(core, store), core, catalog, ledger, store, recorder, lambda *_: None).split(
         "005930", [SplitPart("SWING", 30)], "2026-01-06", AT
     )
     store.record_fill(fill(2, "SELL", 30, 36_000))
@@ -117,7 +121,7 @@ def test_a_core_that_contradicts_the_fills_ends_the_run(books):
     close = SessionClose(
         Wiring(
             core, catalog, calendar, CorporateActions(), store, recorder, None, SystemClock(), lambda _: 0,
-            lambda *_: None,
+            lambda *_: None, lambda *_: None,
         ),
         10_000_000,
     )  # fmt: skip

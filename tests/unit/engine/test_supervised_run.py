@@ -11,7 +11,7 @@ from qts.clock import NS_PER_S, SimClock, SystemClock
 from qts.codes import EngineFault, UsageError
 from qts.engine import Engine
 from qts.engine.build import load_config
-from qts.engine.supervisor import RoundTrips, Supervisor
+from qts.engine.supervisor import Supervisor
 from qts.safety import KillLevel, SafetyState, SafetyStateManager
 from qts.state import FileStateStore, OperatingState
 
@@ -208,22 +208,6 @@ def test_whatever_the_operating_state_notes_stops_nothing(supervisor, code, stat
     supervisor.state._book.note(code, "noted")
     assert supervisor.safety.state is state
     supervisor.observe(START_NS + 60 * NS_PER_S, DAY)
-
-
-def fill(side, qty, amount, *, fee=0, tax=0, track="SCALP", instrument=0):
-    return SimpleNamespace(side=side, qty=qty, amount=amount, fee=fee, tax=tax, track=track, instrument=instrument)
-
-
-def test_a_round_trip_counts_every_part_with_its_costs_and_each_track_alone():
-    trips = RoundTrips()
-    assert trips.on_fill(fill("BUY", 6, 600, fee=1)) is None
-    assert trips.on_fill(fill("BUY", 4, 400, fee=1, track="SWING")) is None
-    assert trips.on_fill(fill("BUY", 4, 404, fee=1)) is None
-    assert trips.on_fill(fill("SELL", 9, 909, fee=1, tax=2)) is None
-    assert trips.on_fill(fill("SELL", 1, 101, fee=1)) == 1_010 - 1_004 - 6
-    assert trips.on_fill(fill("SELL", 4, 400, fee=1, tax=1, track="SWING")) == -3
-    assert trips.on_fill(fill("BUY", 1, 100)) is None, "a new one begins at nothing"
-    assert trips.on_fill(fill("SELL", 1, 100)) == 0
 
 
 def test_a_gap_of_years_is_stepped_through_and_ends(supervisor):

@@ -2,17 +2,19 @@
 
 import gc
 import json
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qts.capital.metrics import ClosedTrade
 from qts.clock import NS_PER_DAY, NS_PER_S, SimClock, SystemClock, from_ns
 from qts.codes import ConfigError
 from qts.config import ConfigManager, ConfigReloader, shipped_dir
 from qts.engine.build import load_config
-from qts.engine.supervisor import RoundTrips, Supervisor
+from qts.engine.supervisor import Supervisor
 from qts.pipeline.budgets import breaches_of
 from qts.pipeline.contracts import Cycle, CycleResult, StageError, Stance, Switches
 from qts.safety import CheckRequest, SafetyState, SafetyStateManager
@@ -181,26 +183,11 @@ def test_the_same_minute_is_looked_at_once():
     assert looks == [START_NS, START_NS + 60 * NS_PER_S]
 
 
-def fill(side, qty, amount, *, track="SCALP", instrument=0, fee=10, tax=0):
-    return SimpleNamespace(instrument=instrument, track=track, side=side, qty=qty, amount=amount, fee=fee, tax=tax)
-
-
-def test_a_round_trip_ends_flat_with_all_its_costs():
-    trips = RoundTrips()
-    assert trips.on_fill(fill("BUY", 4, 4_000)) is None
-    assert trips.on_fill(fill("BUY", 6, 6_300)) is None
-    assert trips.on_fill(fill("BUY", 1, 900, track="SWING")) is None, "another track, another trip"
-    assert trips.on_fill(fill("SELL", 3, 3_300, tax=7)) is None
-    assert trips.on_fill(fill("SELL", 7, 7_700, tax=18)) == 11_000 - 10_300 - 40 - 25
-    assert trips.on_fill(fill("SELL", 1, 1_000, track="SWING")) == 80
-    assert trips._open == {}
-
-
 def test_six_scalp_losses_in_a_row_are_seen_by_the_rules():
     one = supervisor()
+    day = date(2026, 1, 5)
     for _ in range(6):
-        one.on_fill(fill("BUY", 1, 1_000))
-        one.on_fill(fill("SELL", 1, 900))
+        one.on_trade(ClosedTrade("SCALP", day, day, -120))
     assert one._account.metrics(vix=None, market_circuit_breaker=None).consecutive_scalp_losses == 6
 
 
