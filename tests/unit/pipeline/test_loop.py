@@ -1,27 +1,10 @@
-"""The loop around the cycles: no overlap, back-off after errors, parking, and when it stops."""
+"""The loop around the cycles: no overlap, back-off after errors, parking, and the record of its turns."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qts.codes import EngineFault
 from qts.pipeline import Switches
-from qts.pipeline.loop import (
-    Deadline,
-    ErrorBackoff,
-    FixedRate,
-    LoopSettings,
-    LoopView,
-    MaxConsecutiveErrors,
-    MaxIterations,
-    SessionEnd,
-    Signal,
-    SourceExhausted,
-    first_reason,
-    interval_ms,
-    parked_by,
-    pipeline_state,
-)
+from qts.pipeline.loop import ErrorBackoff, LoopSettings, parked_by, pipeline_state
 from qts.strategy import Intent
 
 S = 1_000_000_000
@@ -246,49 +229,12 @@ def test_parked_names_the_gravest_reason():
     assert parked_by(Switches(safe_mode=True, trading_enabled=False)) == "", "these decide; they do not park"
 
 
-# The timer
-
-
-@pytest.mark.parametrize(
-    ("base", "told", "expected"),
-    [
-        (1_000, {}, 1_000),
-        (1_000, {"volatile": True}, 500),
-        (150, {"volatile": True}, 100),
-        (1_000, {"after_hours": True}, 10_000),
-        (1_000, {"degraded": True}, 2_000),
-        (1_000, {"volatile": True, "after_hours": True, "degraded": True}, 10_000),
-        (10_000, {"after_hours": True}, 60_000),
-    ],
-)
-def test_the_interval_follows_the_market_within_its_bounds(base, told, expected):
-    assert interval_ms(base, **told) == expected
-
-
-def test_missed_ticks_are_dropped_and_counted():
-    timer = FixedRate(0, 1_000)
-    assert [timer.take(second * S // 2) for second in range(5)] == [True, False, True, False, True]
-    assert (timer.take(7 * S + 1), timer.due_ns, timer.missed) == (True, 8 * S, 4)
-    timer.set_interval(2_000)
-    assert (timer.take(8 * S), timer.due_ns, timer.missed) == (True, 10 * S, 4)
-
-
-@given(st.lists(st.integers(0, 5_000), max_size=60))
-def test_every_tick_was_either_taken_or_missed(steps):
-    timer, now, taken = FixedRate(0, 1_000), 0, 0
-    for step in steps:
-        now += step * 1_000_000
-        taken += timer.take(now)
-        assert timer.due_ns > now
-        assert not timer.take(now), "one at a time"
-    assert timer.due_ns == (taken + timer.missed) * S
+# Settings
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"interval_ms": 99},
-        {"interval_ms": 60_001},
         {"error_backoff_ms": 499},
         {"error_backoff_ms": 60_001},
         {"error_backoff_max_retries": -1},
@@ -300,27 +246,7 @@ def test_settings_have_bounds(wrong):
         LoopSettings(**wrong)
 
 
-# When it stops
-
-
-@pytest.mark.parametrize(
-    ("policy", "goes_on", "stops", "reason"),
-    [
-        (MaxIterations(3), LoopView(iteration=2), LoopView(iteration=3), "max_iterations"),
-        (MaxConsecutiveErrors(3), LoopView(errors_in_a_row=3), LoopView(errors_in_a_row=4), "max_consecutive_errors"),
-        (Deadline(9), LoopView(now_ns=8), LoopView(now_ns=9), "deadline"),
-        (SourceExhausted(), LoopView(), LoopView(is_exhausted=True), "source_exhausted"),
-        (SessionEnd(), LoopView(), LoopView(is_over=True), "session_end"),
-        (Signal(), LoopView(), LoopView(signal="SIGTERM"), "signal SIGTERM"),
-    ],
-)
-def test_any_policy_stops_the_loop(policy, goes_on, stops, reason):
-    policies = [MaxIterations(100), policy, Deadline(100)]
-    assert (first_reason(policies, goes_on), first_reason(policies, stops)) == ("", reason)
-
-
-def test_no_policy_never_stops():
-    assert first_reason([], LoopView(iteration=10**9, signal="SIGINT")) == ""
+# The record
 
 
 def test_iterations_are_on_record_but_those_without_any_signal(world, scripted):
