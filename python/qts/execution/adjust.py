@@ -113,8 +113,10 @@ class AdaptiveAdjust:
         cap = entry_cap(order, market, self._config, now_ns)
         if opposite > 0 and _is_beyond(side, opposite, cap):
             return _answer(AdjustAction.GIVE_UP, child, codes=_BEYOND)
-        paid_e6 = child.price * _E6 if avg_fill_price_e6 is None else avg_fill_price_e6
-        if adverse_ppm(side, order.decision_price, paid_e6) > self._config.slippage_warning_ppm:
+        paid_e6 = avg_fill_price_e6
+        if paid_e6 is None and child.rounds:  # nothing filled yet: what has been improved to would be paid
+            paid_e6 = child.price * _E6
+        if paid_e6 is not None and adverse_ppm(side, order.decision_price, paid_e6) > self._config.slippage_warning_ppm:
             return _answer(AdjustAction.WAIT, child, codes=_WARNED)
         if child.rounds >= self._config.max_adjustment_rounds or opposite <= 0:
             return _answer(AdjustAction.WAIT, child)
