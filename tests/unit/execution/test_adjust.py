@@ -229,7 +229,8 @@ def test_an_urgent_exit_takes_any_price_of_the_day():
     lowest = day.price_limits(SHARE, NOW)[0]
     assert outcome(propose(exit_of(), day, urgent=True)) == ("CONVERT_MARKET", lowest, ("GR063",))
     answer = propose(exit_of(), Market(bid=74_900, ask=75_000), urgent=True)
-    assert (outcome(answer), answer.round) == (("CONVERT_MARKET", 0, ("GR063",)), 1)
+    assert (outcome(answer), answer.round) == (("CONVERT_MARKET", 74_900, ()), 1)
+    assert propose(exit_of(), Market(ask=75_000), urgent=True).action == "WAIT"
 
 
 def test_an_exit_never_goes_below_its_worst_price():
