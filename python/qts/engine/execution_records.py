@@ -91,23 +91,28 @@ class Sent:
 class Running:
     """An execution under way, with what it was decided on and what it has sent."""
 
-    __slots__ = ("basis", "decided", "decision", "execution", "money", "orders", "refused", "ttl_ns", "version")
+    __slots__ = ("basis", "decided", "decision", "ends_ns", "execution", "money", "orders", "refused", "version")
 
-    def __init__(
-        self, decided: Decided, decision: OrderDecision, execution: Execution | None, basis: Basis, ttl_ns: int
-    ) -> None:
+    def __init__(self, decided: Decided, decision: OrderDecision, basis: Basis, ends_ns: int) -> None:
         self.decided = decided
         self.decision = decision
-        self.execution = execution
+        self.execution: Execution | None = None
         """None if PreCheck has refused it."""
         self.basis = basis
-        self.ttl_ns = ttl_ns
+        self.ends_ns = ends_ns
         """When it is withdrawn; far away for one that lives as long as its stages let it."""
         self.orders: list[Sent] = []
         self.money = [0, 0, 0]
         """Amount, fees and taxes of its fills, in money units."""
         self.refused = ""
         self.version = 0
+
+    def booked(self, amount: int, fee: int, tax: int) -> None:
+        """Add a fill, in money units."""
+        money = self.money
+        money[0] += amount
+        money[1] += fee
+        money[2] += tax
 
     @property
     def execution_id(self) -> str:

@@ -106,6 +106,10 @@ class OrderBook:
         if order.is_exit:
             self.unfinished_exits.pop((order.request.instrument, order.request.track), None)
 
+    def remove(self, order_id: int) -> None:
+        """Forget an order that never left."""
+        self._working.pop(order_id, None)
+
     def begin_execution(self, execution_id: str, decision: OrderDecision) -> None:
         """Take in a decision that is carried out in parts from now on."""
         self._executions[execution_id] = LiveExecution(decision)

@@ -210,6 +210,10 @@ class Pipeline:
         self._risk.set_limits(config.limits)
         self._decide.set_quote_ages(config.max_quote_age_ms)
 
+    def adv(self, instrument: int) -> int:
+        """Return the median volume of an instrument's last sessions, in quantity units; 0 where none is known."""
+        return self._bars.daily.stats(instrument).adv_qty or 0
+
     def rebase(self, split: Split, from_ns: int) -> None:
         """See prices and bars from before a split as they compare with those from `from_ns` on, when it takes effect.
 
