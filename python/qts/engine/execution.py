@@ -23,6 +23,7 @@ from qts.execution.contracts import (
 from qts.execution.interfaces import Cancel, Closed, ExecStance, Modify, Send
 from qts.execution.pipeline import ExecutionPipeline
 from qts.execution.result import Sizes
+from qts.ops.report.contracts import ExecutionFigures
 from qts.pipeline.orders import WorkingOrder
 from qts.strategy.contracts import EXIT_PHASES
 
@@ -116,7 +117,7 @@ class SteppedExecutions:
         self.counts = ExecutionCounts()
         """What came of the executions so far."""
         self._journal = AheadJournal(store, self._on_journal)
-        self._sizes = [Sizes(one.lot, 10**one.qty_scale, max(1, one.div)) for one in terms]
+        self._sizes = [Sizes(one.lot, 10**one.qty_scale, one.value_div) for one in terms]
         self.pipeline = ExecutionPipeline(
             gateway=core.gateway,
             market=market,
@@ -161,6 +162,7 @@ class SteppedExecutions:
         try:
             execution_id = self.pipeline.submit(wanted, now_ns)
             running.execution = self.pipeline.live.get(execution_id)
+            running.planned()
         finally:
             self._cycle = None
         self._carry_out(now_ns)
@@ -384,8 +386,9 @@ class SteppedExecutions:
 
     def _adopt(self, running: Running, command: Send, now_ns: int) -> None:
         """Put an order into the book of orders before it leaves: its answer may come in the same instant."""
-        execution = running.execution or self.pipeline.live[command.execution_id]
-        running.execution = execution
+        execution = running.execution
+        assert execution is not None  # noqa: S101 - one that was refused sends nothing
+        running.planned()
         child = next(one for one in execution.children if one.order_id == command.order_id)
         sent = Sent(execution, child, command.order_id, command.split_id, now_ns)
         running.orders.append(sent)
@@ -493,6 +496,13 @@ class ExecutionCounts:
             self.filled += 1
             self.slippage_e3 += result.slippage_bps_e3
             self.adverse_e3 += max(0, result.slippage_bps_e3)
+
+    def figures(self) -> ExecutionFigures | None:
+        """Return them for the report; None if there was none."""
+        if not self.states:
+            return None
+        counts = (dict(sorted(one.items())) for one in (self.states, self.dispositions, self.refusals))
+        return ExecutionFigures(*counts, self.filled, self.slippage_e3, self.adverse_e3, self.rounds)
 
 
 def _count(counts: dict[str, int], name: str) -> None:

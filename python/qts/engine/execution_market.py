@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from qts.execution.contracts import VolumeBucket
@@ -10,6 +9,8 @@ from qts.execution.interfaces import QuoteView
 from qts.strategy.contracts import EXIT_PHASES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from qts.broker.contracts import Track
     from qts.pipeline.interfaces import MarketPort, RulesPort, SessionPort
     from qts.pipeline.ports import BarRow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from qts.codes import EngineFault
 from qts.data import ChildRow, IntentRow, StageRow
@@ -14,9 +14,9 @@ from qts.pipeline.journal import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from qts.broker.contracts import Side
     from qts.data import RunStore
     from qts.data.contracts import OrderState
-    from qts.broker.contracts import Side
     from qts.execution.contracts import EscapeResult, ExecutionResult, OrderDecision
     from qts.execution.execution import Child, Execution
     from qts.execution.interfaces import ExecStance, QuoteView
@@ -64,8 +64,8 @@ class Sent:
         self.order_id = order_id
         self.split_id = split_id
         self.generation = child.generation
-        self.side = execution_side(execution, child)
-        self.qty = child.qty - child.filled
+        self.side = cast("Side", execution_side(execution, child))
+        self.qty = child.sent_qty
         self.price = child.price
         self.sent_ns = now_ns
         self.ack_ns: int | None = None
@@ -91,7 +91,18 @@ class Sent:
 class Running:
     """An execution under way, with what it was decided on and what it has sent."""
 
-    __slots__ = ("basis", "decided", "decision", "ends_ns", "execution", "money", "orders", "refused", "version")
+    __slots__ = (
+        "basis",
+        "decided",
+        "decision",
+        "ends_ns",
+        "execution",
+        "money",
+        "orders",
+        "plan",
+        "refused",
+        "version",
+    )
 
     def __init__(self, decided: Decided, decision: OrderDecision, basis: Basis, ends_ns: int) -> None:
         self.decided = decided
@@ -104,8 +115,17 @@ class Running:
         self.orders: list[Sent] = []
         self.money = [0, 0, 0]
         """Amount, fees and taxes of its fills, in money units."""
+        self.plan: list[tuple[int, int, int]] = []
+        """Its parts as they were cut: number, quantity, and when after the start."""
         self.refused = ""
         self.version = 0
+
+    def planned(self) -> None:
+        """Take in how it was cut, once: what becomes of the parts changes them."""
+        execution = self.execution
+        if execution is not None and not self.plan:
+            begun_ns = execution.started_ns
+            self.plan = [(one.sequence, one.qty, one.scheduled_ns - begun_ns) for one in execution.children]
 
     def booked(self, amount: int, fee: int, tax: int) -> None:
         """Add a fill, in money units."""
@@ -295,19 +315,10 @@ def detail(running: Running) -> dict[str, Any]:
         },
         "split": {
             "strategy": "" if execution is None else execution.strategy,
-            "children": [] if execution is None else _plan(execution, qty_scale),
+            "children": [[number, plain(qty, qty_scale), after_ns] for number, qty, after_ns in running.plan],
         },
         "action": running.decision.action,
     }
-
-
-def _plan(execution: Execution, qty_scale: int) -> list[list[object]]:
-    """Return the children as they were planned: number, quantity, and when after the start."""
-    return [
-        [one.sequence, plain(one.planned_qty, qty_scale), one.scheduled_ns - execution.started_ns]
-        for one in execution.children
-        if not one.is_escape
-    ]
 
 
 def execution_line(running: Running, result: ExecutionResult) -> str:
