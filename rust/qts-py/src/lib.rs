@@ -12,6 +12,7 @@ mod bus;
 mod carried;
 mod engine;
 mod errors;
+mod exchange;
 mod instruments;
 mod journal;
 mod measure;
@@ -80,5 +81,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<views::FillEvent>()?;
     module.add_class::<views::OrderEvent>()?;
     module.add_class::<views::Quote>()?;
+    module.add_class::<exchange::SimExchange>()?;
     Ok(())
 }
