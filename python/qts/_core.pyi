@@ -844,10 +844,11 @@ class RaiseLog:
 class SimExchange:
     """A broker as Korean ones are, with an exchange behind it: the world that adapters and fault plans are tried on.
 
-    One account; holdings by symbol, for it knows of no tracks. Nothing is recognised as a repetition: two equal requests
-    are two orders. An instrument is given by its number or its symbol. No method reads a clock: each call says when it
-    happens, and a time that goes back stands still. `place`, `amend`, `cancel` and `charge` answer with (taken, number,
-    code, words) or (not taken, kind of refusal, code, words); the kinds are those of `qts.broker.asynchronous.RejectKind`.
+    One account; holdings by symbol, for it knows of no tracks. Nothing is recognised as a repetition: two equal
+    requests are two orders. An instrument is given by its number or its symbol. No method reads a clock: each call says
+    when it happens, and a time that goes back stands still. `place`, `amend`, `cancel` and `charge` answer with (taken,
+    number, code, words) or (not taken, kind of refusal, code, words); the kinds are those of
+    `qts.broker.asynchronous.RejectKind`.
     """
 
     def __new__(
@@ -865,8 +866,8 @@ class SimExchange:
             cash: in money units.
             base_prices: base of the day's limits by instrument number; one without has no limits.
             config: `sessions`, list of (open_ns, close_ns) in UTC nanoseconds in which orders are taken and executed,
-                none = always; `requests_per_s`, 18, in any second, 0 = any number; `exchange_delay_ns`, 0, time from the
-                broker's answer until the exchange has the request; `first_order_no`, 1; `notices_max`, 65,536.
+                none = always; `requests_per_s`, 18, in any second, 0 = any number; `exchange_delay_ns`, 0, time from
+                the broker's answer until the exchange has the request; `first_order_no`, 1; `notices_max`, 65,536.
 
         Raises:
             ValueError: a setting that there is not, or sessions that overlap.
@@ -901,9 +902,7 @@ class SimExchange:
         """Return when something next reaches the exchange; None if nothing is on the way."""
     def orders(
         self, open_only: bool = False
-    ) -> list[
-        tuple[str, str, str, SideName, Literal["LIMIT", "MARKET"], int, int, int, int, bool, int]
-    ]:
+    ) -> list[tuple[str, str, str, SideName, Literal["LIMIT", "MARKET"], int, int, int, int, bool, int]]:
         """Return the orders of the day by number, complete: the fields of `qts.broker.asynchronous.BrokerOrder`.
 
         An amendment that went through has a row of its own, with the quantity that it took over; the row it names keeps
@@ -930,16 +929,14 @@ class SimExchange:
     ]:
         """Fetch what the stream has said since the last call, in its order.
 
-        After the first field come those of `FillEvent` or of `OrderNotice`. REJECTED with an original number is a cancel
-        or an amendment that the exchange refused: the order it names goes on. `remaining_qty` is what works on under the
-        number: 0 at an end.
+        After the first field come those of `FillEvent` or of `OrderNotice`. REJECTED with an original number is a
+        cancel or an amendment that the exchange refused: the order it names goes on as it is. `remaining_qty` is what
+        works on: 0 at an end.
         """
     @property
     def notices_lost(self) -> int:
         """How many notices were dropped because nobody fetched them, oldest first."""
-    def on_quote(
-        self, instrument: int | str, bid: int, bid_qty: int, ask: int, ask_qty: int, ts_ns: int
-    ) -> None:
+    def on_quote(self, instrument: int | str, bid: int, bid_qty: int, ask: int, ask_qty: int, ts_ns: int) -> None:
         """Show new best prices; a price of 0 is an empty side."""
     def on_trade(
         self,
@@ -955,9 +952,9 @@ class SimExchange:
     def end_session(self, ts_ns: int) -> None:
         """End the session: what works expires, what is on its way is refused, the last quotes are no more."""
     def start_day(self, base_prices: Mapping[int, int] | None = None) -> bool:
-        """Begin a day with empty lists and the first order number; False, with nothing changed, while an order is live."""
+        """Begin a day with empty lists and the first order number; False, with nothing changed, while one is live."""
     def halt(self, instrument: int | str, halted: bool) -> None:
-        """Halt trading in an instrument, or let it go on: orders and amendments are refused, cancels taken, nothing fills."""
+        """Halt trading, or let it go on: while halted, orders and amendments are refused and nothing fills."""
     def fill_now(self, broker_no: str, qty: int, price: int) -> bool:
         """Fill a part of an order now, whatever the market shows: a fill that races a cancel.
 
