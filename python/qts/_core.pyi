@@ -715,6 +715,23 @@ class StepEngine:
         """Set who runs pipeline cycles: callable(cause, scheduled_ns, [(handler number, intent), ...])."""
     def set_p0_handler(self, call: Callable[[FillEvent | OrderEvent], object]) -> None:
         """Set who hears of booked fills and ended orders."""
+    def set_answer_handler(
+        self, call: Callable[[Literal["ACCEPTED", "AMENDED", "AMEND_REFUSED", "CANCEL_REFUSED"], int, int], object]
+    ) -> None:
+        """Set who hears what the venue says of orders sent with `send`: callable(what, order id, now_ns).
+
+        Fills and ends come to the P0 handler. The gateway knows it already.
+        """
+    def set_timer_handler(self, call: Callable[[int], object]) -> None:
+        """Set who is called when timers are due: callable(now_ns), once for all that are due at one moment."""
+    def set_timer(self, instrument: int, at_ns: int) -> None:
+        """Have the timer handler called at `at_ns`, or as soon as time moves on if that is past.
+
+        At one moment the venue comes first, then records, timers and cycles. An instrument that has never shown a quote
+        gives no market to wait in between its records: its timer fires behind its first record at or after `at_ns`,
+        once what that did to orders is known. What is pending when the data end fires then, each at its time, as do
+        timers set meanwhile for no later than the last of them; the end of the session and the last cycle follow.
+        """
     def run(self, until_ns: int | None = None, *, max_records: int | None = None) -> Literal["until", "pause", "end"]:
         """Run until `until_ns`, for about `max_records` records, or until nothing is left.
 
