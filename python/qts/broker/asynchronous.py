@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts.broker.contracts import OrderType, Side
+    from qts.broker.contracts import OrderType, Side, TimeInForce
 
 RejectKind: TypeAlias = Literal["TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"]
 """TRANSIENT: the broker says that it has not carried it out and may take it later. ALREADY_DONE: there is nothing left
@@ -162,7 +162,7 @@ class Message(Protocol):
     symbol: str
     side: Side
     kind: OrderType
-    tif: str
+    tif: TimeInForce
     limit: int
     qty: int
     broker_no: str

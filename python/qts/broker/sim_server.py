@@ -36,7 +36,7 @@ class _Deed(NamedTuple):
     """What can be asked for: the fields it takes, and what carries it out."""
 
     fields: Mapping[str, Callable[[object], Any]]
-    do: Callable[..., Mapping[str, object] | list[dict[str, object]]]
+    do: Callable[..., Mapping[str, object] | list[dict[str, object]] | None]
 
 
 class SimServer:
@@ -96,7 +96,7 @@ class SimServer:
             if name in _COUNTED:
                 self._book.charge(self._clock.now_ns())
             result = deed.do(**fields)
-            answer = wire.listing(number, result) if isinstance(result, list) else wire.answer(number, result)
+            answer = wire.listing(number, result) if isinstance(result, list) else wire.answer(number, result or {})
         except Rejected as error:
             answer = wire.refusal(number, error)
         except ValueError as error:  # a symbol that nobody knows, a figure out of range
@@ -153,29 +153,21 @@ class SimServer:
             "fills": _Deed({"since_ns": whole}, lambda since_ns: _dicts(book.fills(since_ns))),
             "positions": _Deed({}, lambda: _dicts(book.positions())),
             "cash": _Deed({}, lambda: book.cash()._asdict()),
-            "quote": _Deed(quote, lambda **f: _nothing(book.quote(**f, now_ns=now()))),
-            "trade": _Deed(
-                {"symbol": symbol, "price": whole, "qty": whole}, lambda **f: _nothing(book.trade(**f, now_ns=now()))
-            ),
-            "halt": _Deed({"symbol": symbol, "halted": wire.truth}, lambda **f: _nothing(book.halt(**f, now_ns=now()))),
+            "quote": _Deed(quote, lambda **f: book.quote(**f, now_ns=now())),
+            "trade": _Deed({"symbol": symbol, "price": whole, "qty": whole}, lambda **f: book.trade(**f, now_ns=now())),
+            "halt": _Deed({"symbol": symbol, "halted": wire.truth}, lambda **f: book.halt(**f, now_ns=now())),
             "fill_now": _Deed(
                 {"broker_no": number, "qty": whole, "price": whole},
                 lambda **f: {"filled": book.fill_now(**f, now_ns=now())},
             ),
             "reject_next": _Deed(
                 {"kind": wire.reject_kind, "action": wire.action},
-                lambda kind, action: _nothing(book.reject_next(kind, action or None)),
+                lambda kind, action: book.reject_next(kind, action or None),
             ),
-            "reject_next_at_exchange": _Deed({}, lambda: _nothing(book.reject_next_at_exchange())),
-            "transfer_in": _Deed(
-                {"symbol": symbol, "qty": whole, "cost": whole}, lambda **f: _nothing(book.transfer_in(**f))
-            ),
-            "end_session": _Deed({}, lambda: _nothing(book.end_session(now()))),
+            "reject_next_at_exchange": _Deed({}, book.reject_next_at_exchange),
+            "transfer_in": _Deed({"symbol": symbol, "qty": whole, "cost": whole}, book.transfer_in),
+            "end_session": _Deed({}, lambda: book.end_session(now())),
         }
-
-
-def _nothing(_: None) -> dict[str, object]:
-    return {}
 
 
 def _dicts(rows: Sequence[Any]) -> list[dict[str, object]]:
