@@ -78,8 +78,10 @@ class AdaptiveAdjust:
             urgent: go to the worst price that is allowed at once.
 
         Returns:
-            `round` is the number of the round that a new price takes, and that of the last one if there is none. A
-            `new_price` of 0 with CONVERT_MARKET is a MARKET order, for exits whose day has no known limit.
+            `round` is the number of the round that a new price takes, and that of the last one if there is none. With
+            WAIT, GR063 says that this entry's price may be improved no further; an exit that is moved with GR063 goes
+            on, it is told only. CONVERT_MARKET of an exit is a limit at the end of the day's range, which takes what a
+            MARKET order would and can be reached by an amendment; where the day has no range, the best quote.
         """
         if allowed_qty is not None and allowed_qty < child.qty:
             return _answer(AdjustAction.REDUCE_QTY, child, qty=max(allowed_qty, child.filled_qty))
@@ -113,8 +115,10 @@ class AdaptiveAdjust:
         cap = entry_cap(order, market, self._config, now_ns)
         if opposite > 0 and _is_beyond(side, opposite, cap):
             return _answer(AdjustAction.GIVE_UP, child, codes=_BEYOND)
-        paid_e6 = child.price * _E6 if avg_fill_price_e6 is None else avg_fill_price_e6
-        if adverse_ppm(side, order.decision_price, paid_e6) > self._config.slippage_warning_ppm:
+        paid_e6 = avg_fill_price_e6
+        if paid_e6 is None and child.rounds:  # nothing filled yet: what has been improved to would be paid
+            paid_e6 = child.price * _E6
+        if paid_e6 is not None and adverse_ppm(side, order.decision_price, paid_e6) > self._config.slippage_warning_ppm:
             return _answer(AdjustAction.WAIT, child, codes=_WARNED)
         if child.rounds >= self._config.max_adjustment_rounds or opposite <= 0:
             return _answer(AdjustAction.WAIT, child)
@@ -137,10 +141,8 @@ class AdaptiveAdjust:
         opposite = quote.ask if side == "BUY" else quote.bid
         lowest, highest = market.price_limits(instrument, now_ns)
         if urgent:
-            limit = highest if side == "BUY" else max(lowest, order.worst_price)
-            if limit <= 0:
-                return _answer(AdjustAction.CONVERT_MARKET, child, price=0, codes=_WARNED)
-            action, price = AdjustAction.CONVERT_MARKET, limit
+            limit = highest if side == "BUY" else lowest
+            action, price = AdjustAction.CONVERT_MARKET, limit or opposite or child.price
         elif child.rounds >= self._config.max_adjustment_rounds or opposite <= 0:
             return _answer(AdjustAction.WAIT, child)
         else:

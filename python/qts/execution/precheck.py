@@ -68,6 +68,7 @@ class PreCheck:
         *,
         recovering: bool = False,
         known: Refusal | None = None,
+        lot: int = 1,
     ) -> PreCheckResult:
         """Return what may go of a decision; entries that pass come with a hold, refusals never do.
 
@@ -80,6 +81,7 @@ class PreCheck:
             recovering: whether recovery and reconciliation have not finished yet: no entries until then.
             known: what the caller's own book says against it (a decision seen before, an execution that is live,
                 too many in flight, a journal that takes nothing). It comes out at its place in the order.
+            lot: smallest quantity step of the instrument, in quantity units.
         """
         is_entry = decision.intent == "ENTRY"
         if now_ns > decision.deadline_ns:
@@ -90,10 +92,9 @@ class PreCheck:
             return _refused(decision, known, now_ns)
         approval = decision.risk_approval
         wanted = decision.qty
-        allowed = approval.allowed_qty if approval.approved else 0
-        if known is not None or allowed <= 0:
+        asked_qty = wanted if approval.allowed_qty >= wanted else approval.allowed_qty // lot * lot
+        if known is not None or asked_qty <= 0 or not approval.approved:
             return self._refuse(decision, now_ns, stance, link, market, known)
-        asked_qty = min(wanted, allowed)
         reason, qty, hold_id, _ = self._ask(decision, asked_qty, now_ns, stance, link, market)
         if reason:
             return _refused(decision, _reason(reason, stance, is_entry=is_entry), now_ns, stance)
