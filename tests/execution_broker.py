@@ -1,13 +1,14 @@
-"""The broker's process of the kill tests: the simulated broker on the tests' time. Writes its port as its first line."""
+"""The broker's process of the kill tests: the simulated one on the tests' time. Writes its port as its first line."""
 
 import asyncio
 import sys
 
 from qts.broker.sim_book import SimBook
+
 from qts.broker.sim_server import SimServer
 
 from . import fast_time
-from .execution_script import TOPS, SYMBOLS, broker_state
+from .execution_script import SYMBOLS, TOPS, broker_state
 
 
 async def main(clock: fast_time.FastClock) -> None:

@@ -166,9 +166,7 @@ class Engine:
         for symbol in SYMBOLS:
             instruments.add(spec(symbol))
         config = {"orders_per_s": 1_000, "permit_ttl_ms": 5_000}
-        self.gateway = Marked(
-            Gateway(instruments, cash=CASH, safety=word, config=config), "gateway", GATEWAY, places
-        )
+        self.gateway = Marked(Gateway(instruments, cash=CASH, safety=word, config=config), "gateway", GATEWAY, places)
         writer = JournalWriter(home)
         self.history = read_history(home)
         journal = OrderJournal(writer, codes=self.codes, word=word, timeout_s=5.0)
@@ -218,8 +216,9 @@ class Engine:
             return False
         for step in SCRIPT:
             await self._go_through(step)
-        while (report := await self.live.reconcile()) is None:
-            await asyncio.sleep(1)
+        report = None
+        while report is None:
+            report = await self.live.reconcile()
         return report.is_clean
 
     async def _go_through(self, step) -> None:
@@ -302,5 +301,5 @@ async def main(home: Path, port: int, clock, fatal: str) -> int:
 
 if __name__ == "__main__":
     shared = fast_time.FastClock.parse(sys.argv[3])
-    fatal_place = sys.argv[4] if len(sys.argv) > 4 else ""  # noqa: PLR2004
+    fatal_place = sys.argv[4] if len(sys.argv) > 4 else ""
     sys.exit(fast_time.run(shared, main(Path(sys.argv[1]), int(sys.argv[2]), shared, fatal_place)))

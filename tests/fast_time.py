@@ -1,7 +1,7 @@
 """Time that runs faster than the machine's, the same in several processes: minutes of waiting take seconds.
 
-`FastClock` and `FastLoop` agree: a loop's `call_later(60, ...)` is done when the clock has moved by 60 s. Processes that
-share an anchor share the time, as `CLOCK_MONOTONIC` is one for the machine.
+`FastClock` and `FastLoop` agree: a loop's `call_later(60, ...)` is done when the clock has moved by 60 s. Processes
+that share an anchor share the time, as `CLOCK_MONOTONIC` is one for the machine.
 """
 
 import asyncio

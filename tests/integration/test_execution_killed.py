@@ -1,19 +1,21 @@
 """An engine that trades over a socket dies at any place, starts again, and the books are exact (spec 15 §18, T14).
 
-The broker lives in a process of its own and keeps its book. The engine's process goes through a script of entries, exits,
-amendments, escapes and cancels and is killed by SIGKILL at a marked place: before and after every record, every barrier,
-every permit, every write and read of the socket, every change of the gateway. Then it is started again, once or, where it
-is killed in its recovery, twice, until it has gone through the script. What has to hold is read from the broker's own
-book and from the journal; the engine's own opinion is only one of the things compared.
+The broker lives in a process of its own and keeps its book. The engine's process goes through a script of entries,
+exits, amendments, escapes and cancels and is killed by SIGKILL at a marked place: before and after every record, every
+barrier, every permit, every write and read of the socket, every change of the gateway. Then it is started again, once
+or, where it is killed in its recovery, twice, until it has gone through the script. What has to hold is read from the
+broker's own book and from the journal; the engine's own opinion is only one of the things compared.
 
-CI kills at a sample of the places. All of them: `QTS_KILL_POINTS=all pytest tests/integration/test_execution_killed.py`;
-a number instead of `all` chooses so many, `QTS_KILL_SEED` which.
+CI kills at a sample of the places, chosen by a seed. All of them, in minutes:
+
+    QTS_KILL_POINTS=all python -m pytest --no-cov tests/integration/test_execution_killed.py
+
+A number instead of `all` chooses so many, `QTS_KILL_SEED` which.
 """
 
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -22,15 +24,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import pytest
-
-from qts._core import journal_records
 from qts.broker.sim_client import SimSocketBroker
-from qts.execution.contracts import TERMINAL, State
+from qts.execution.contracts import TERMINAL
 from qts.execution.history import read_history
 
 from .. import fast_time
-from ..execution_script import CASH, DAY_NS, SCRIPT
+from ..execution_script import DAY_NS
 
 ROOT = Path(__file__).parents[2]
 SPEED = 20
@@ -119,3 +118,14 @@ def all_places() -> tuple[str, ...]:
     return tuple(
         f"{name}:{count}" for name, times in sorted(passed.items()) for count in sorted({1, (times + 1) // 2, times})
     )
+
+
+@cache
+def recovery_places() -> tuple[str, ...]:
+    """Every place that a start passes which finds an engine dead in the middle, but not those of the script after it."""
+    clock = fast_time.FastClock.beginning_now(DAY_NS, SPEED)
+    home = Path(os.environ["QTS_HOME"]) / "disturbed"
+    with broker(clock) as port:
+        assert engine(home, port, clock, IN_THE_MIDDLE) is None
+        passed = engine(home, port, clock)["recovery_places"]
+    return tuple(f"{name}:{count}" for name, times in sorted(passed.items()) for count in sorted({1, times}))

@@ -7,7 +7,7 @@ without an answer is lost, unless its permit was never redeemed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from qts.broker.asynchronous import AnswerLost, BrokerError, NotSent, Rejected
 from qts.clock import NS_PER_S
@@ -60,7 +60,7 @@ class _Watched:
         message = self._permit.redeem(now_ns)
         self.is_redeemed = True
         self._probe("permit.redeemed")
-        return message
+        return cast("Message", message)  # the same fields, seen from the other side
 
     def void(self) -> None:
         if not self.is_redeemed:
@@ -273,4 +273,3 @@ class Calls:
     def _ask_how_it_ended(self, problem: Rejected) -> None:
         if problem.kind == "ALREADY_DONE":
             self._on_gap("already done")
-

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qts.broker.asynchronous import AsyncBrokerInterface, BrokerOrder
+    from qts.execution.books import LiveGateway
     from qts.execution.guard import BrokerGuard
     from qts.execution.intake import FillIntake, Probe
-    from qts.execution.books import LiveGateway
     from qts.execution.pipeline import ExecutionPipeline
 
 POLL: Final = "poll"
@@ -34,9 +34,7 @@ _AMEND_LATE_NS: Final = 10 * NS_PER_S
 """A request that has not arrived by then is taken for lost."""
 _ENDED: Final = frozenset({"FILLED", "CANCELLED", "EXPIRED", "REJECTED"})
 
-_TEXTS: Final = Phrasebook(
-    {"unamended": ("no list shows the amendment", "어느 목록에도 정정이 나타나지 않습니다")}
-)
+_TEXTS: Final = Phrasebook({"unamended": ("no list shows the amendment", "어느 목록에도 정정이 나타나지 않습니다")})
 
 
 class _Amend(NamedTuple):
@@ -224,8 +222,8 @@ class Inquiry:
     def _is_seen_twice(self, row: BrokerOrder) -> bool:
         """Whether an earlier list has said so too.
 
-        An order that is gone while an amendment has no answer may have been amended: its new row, left out of a list that calls itself complete, would
-        make this one look like the end.
+        An order that is gone while an amendment has no answer may have been amended: its new row, left out of a list
+        that calls itself complete, would make this one look like the end.
         """
         first_ns = self._vanished.setdefault(row.broker_no, self.asked_ns)
         return first_ns < self.asked_ns

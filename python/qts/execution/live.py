@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from qts.broker.asynchronous import AsyncBrokerInterface, FillEvent, OrderNotice, StreamEvent
     from qts.broker.contracts import Track
     from qts.clock import Clock
+    from qts.execution.books import LiveGateway
     from qts.execution.calls import Carried
     from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionResult, OrderDecision
     from qts.execution.intake import BookedHere, Probe
-    from qts.execution.books import LiveGateway
     from qts.execution.interfaces import CodeSink
     from qts.execution.journal import OrderJournal
     from qts.execution.pipeline import ExecutionPipeline
@@ -356,7 +356,7 @@ class LiveExecution:
 
     def _on_end(self, order_id: int, notice: OrderNotice) -> None:
         """An order has ended, or changed, as the stream tells it: behind every fill that it told before."""
-        if notice.kind in {"ACCEPTED", "AMENDED"}:
+        if notice.kind == "ACCEPTED" or notice.kind == "AMENDED":
             return  # the answer, or a list, says so too, and says more
         now_ns = self._now()
         _, _, remaining, newest = self._gateway.order_state(order_id)

@@ -1,7 +1,7 @@
-"""A start is a recovery: what the journal knows is put back, the broker is asked for the rest, and only then entries open.
+"""A start is a recovery: what the journal knows is put back, the broker is asked for the rest, and then entries open.
 
-`restore` puts gateway and pipeline back as far as the journal goes, before anything is asked or sent. `recover` starts the
-driver, lets every doubt end and every missing fill come in, compares all books, and opens for entries if nothing
+`restore` puts gateway and pipeline back as far as the journal goes, before anything is asked or sent. `recover` starts
+the driver, lets every doubt end and every missing fill come in, compares all books, and opens for entries if nothing
 differs. Dying anywhere in between and beginning again gives the same: each step writes what it learns into the journal
 before it acts on it, and does nothing twice.
 """
@@ -32,11 +32,12 @@ _TEXTS: Final = Phrasebook(
         "open": (
             "recovered: {executions} executions and {fills} fills on record, {taken} fills taken in from the broker; "
             "entries are open",
-            "복구 완료: 기록된 실행 {executions}건, 체결 {fills}건, 브로커에서 가져온 체결 {taken}건; 신규 진입을 허용합니다",
+            "복구 완료: 기록된 실행 {executions}건, 체결 {fills}건, 브로커에서 가져온 체결 {taken}건; "
+            "신규 진입을 허용합니다",
         ),
         "closed": (
-            "recovered, but the broker's books differ: {what}. Entries stay closed; settle it with the broker, book the "
-            "difference, and start again",
+            "recovered, but the broker's books differ: {what}. Entries stay closed; settle it with the broker, book "
+            "the difference, and start again",
             "복구했으나 브로커 장부와 차이가 있습니다: {what}. 신규 진입을 막은 상태입니다. 브로커와 확인해 차이를 "
             "기록한 뒤 다시 시작하십시오",
         ),
@@ -86,8 +87,8 @@ def restore(
     for order in history.orders.values():
         _restore_end(gateway, order, now_ns)
     fills: dict[int, list[BookedFill]] = {}
-    for one in booked:
-        fills.setdefault(one.order_id, []).append(one)
+    for fill in booked:
+        fills.setdefault(fill.order_id, []).append(fill)
     for one in history.executions.values():
         probe("restore.execution")
         pipeline.restore(_snapshot(history, one, gateway, fills, now_ns), now_ns)
@@ -195,9 +196,7 @@ def _snapshot(
 ) -> ExecutionSnapshot:
     orders = history.orders_of(execution.execution_id)
     newest = {order.sequence: order for order in orders}
-    planned = [
-        _planned(child, newest.pop(child[0], None)) for child in execution.children
-    ]
+    planned = [_planned(child, newest.pop(child[0], None)) for child in execution.children]
     planned += [_liquidation(order) for order in newest.values()]
     booked = sorted((fill for order in orders for fill in fills.get(order.order_id, ())), key=lambda fill: fill.ts_ns)
     return ExecutionSnapshot(
