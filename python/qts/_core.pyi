@@ -58,6 +58,7 @@ __all__ = [
     "Quote",
     "RaiseLog",
     "SafetyWord",
+    "SimExchange",
     "SourceError",
     "StepEngine",
     "TickSpool",
@@ -838,3 +839,136 @@ class RaiseLog:
         """Say that the raises up to that number are recorded elsewhere for good: they are dropped here. Never waits."""
     def close(self) -> None:
         """Write what is left to write and end the thread. Blocks for a sync, without the interpreter lock."""
+
+@final
+class SimExchange:
+    """A broker as Korean ones are, with an exchange behind it: the world that adapters and fault plans are tried on.
+
+    One account; holdings by symbol, for it knows of no tracks. Nothing is recognised as a repetition: two equal
+    requests are two orders. An instrument is given by its number or its symbol. No method reads a clock: each call says
+    when it happens, and a time that goes back stands still. `place`, `amend`, `cancel` and `charge` answer with (taken,
+    number, code, words) or (not taken, kind of refusal, code, words); the kinds are those of
+    `qts.broker.asynchronous.RejectKind`.
+    """
+
+    def __new__(
+        cls,
+        instruments: Instruments,
+        *,
+        cash: int,
+        base_prices: Mapping[int, int] | None = None,
+        config: Mapping[str, object] | None = None,
+    ) -> SimExchange:
+        """Open a broker.
+
+        Args:
+            instruments: what can be traded; their fees and taxes are charged.
+            cash: in money units.
+            base_prices: base of the day's limits by instrument number; one without has no limits.
+            config: `sessions`, list of (open_ns, close_ns) in UTC nanoseconds in which orders are taken and executed,
+                none = always; `requests_per_s`, 18, in any second, 0 = any number; `exchange_delay_ns`, 0, time from
+                the broker's answer until the exchange has the request; `first_order_no`, 1; `notices_max`, 65,536.
+
+        Raises:
+            ValueError: a setting that there is not, or sessions that overlap.
+        """
+    def place(
+        self,
+        instrument: int | str,
+        side: SideName,
+        kind: Literal["LIMIT", "MARKET"],
+        tif: Literal["DAY", "IOC"],
+        limit: int,
+        qty: int,
+        now_ns: int,
+    ) -> tuple[bool, str, str, str]:
+        """Hand in an order; `limit` is 0 for a market order without a bound. A purchase holds what it may cost at most.
+
+        A number says that it was taken: what becomes of it is told by `notices` and `orders`.
+        """
+    def amend(self, broker_no: str, limit: int, qty: int, now_ns: int) -> tuple[bool, str, str, str]:
+        """Ask for a new limit and a new quantity of the order that goes by `broker_no` now.
+
+        `qty` is that of the whole order with everything filled under all its numbers: it may not rise and must leave
+        something to trade. When it goes through, what is left goes over to the number given here.
+        """
+    def cancel(self, broker_no: str, now_ns: int) -> tuple[bool, str, str, str]:
+        """Ask to take off what is left. It may still fill; the final status comes by `notices` and `orders`."""
+    def charge(self, now_ns: int) -> tuple[bool, str, str, str]:
+        """Count a query against the requests of the second; the lists themselves are not counted."""
+    def advance(self, now_ns: int) -> None:
+        """Let what is due by `now_ns` reach the exchange."""
+    def next_due_ns(self) -> int | None:
+        """Return when something next reaches the exchange; None if nothing is on the way."""
+    def orders(
+        self, open_only: bool = False
+    ) -> list[tuple[str, str, str, SideName, Literal["LIMIT", "MARKET"], int, int, int, int, bool, int]]:
+        """Return the orders of the day by number, complete: the fields of `qts.broker.asynchronous.BrokerOrder`.
+
+        An amendment that went through has a row of its own, with the quantity that it took over; the row it names keeps
+        what was filled under it. Cancels have no row.
+        """
+    def status(self, broker_no: str) -> str | None:
+        """Return LIVE, FILLED, AMENDED, CANCELLED, REJECTED or EXPIRED; None if no row has that number."""
+    def fills(self, since_ns: int = 0) -> list[tuple[str, str, str, SideName, int, int, int, int, int, int]]:
+        """Return the executions of the day, oldest first: the fields of `qts.broker.asynchronous.FillEvent`.
+
+        The number is the one that the order went by; the cumulative quantity is that under all its numbers.
+        """
+    def positions(self) -> list[tuple[str, int, int, int]]:
+        """Return what is held: the fields of `qts.broker.asynchronous.BrokerPosition`."""
+    def cash(self) -> tuple[int, int]:
+        """Return the fields of `qts.broker.asynchronous.BrokerCash`."""
+    def notices(
+        self,
+    ) -> list[
+        tuple[Literal["FILL"], str, str, str, SideName, int, int, int, int, int, int]
+        | tuple[
+            Literal["ORDER"], str, Literal["ACCEPTED", "AMENDED", "CANCELLED", "REJECTED", "EXPIRED"], str, int, int
+        ]
+    ]:
+        """Fetch what the stream has said since the last call, in its order.
+
+        After the first field come those of `FillEvent` or of `OrderNotice`. REJECTED with an original number is a
+        cancel or an amendment that the exchange refused: the order it names goes on as it is. `remaining_qty` is what
+        works on: 0 at an end.
+        """
+    @property
+    def notices_lost(self) -> int:
+        """How many notices were dropped because nobody fetched them, oldest first."""
+    def on_quote(self, instrument: int | str, bid: int, bid_qty: int, ask: int, ask_qty: int, ts_ns: int) -> None:
+        """Show new best prices; a price of 0 is an empty side."""
+    def on_trade(
+        self,
+        instrument: int | str,
+        price: int,
+        qty: int,
+        ts_ns: int,
+        *,
+        aggressor: SideName | None = None,
+        auction: bool = False,
+    ) -> None:
+        """Print a trade of others, or the single price of an auction."""
+    def end_session(self, ts_ns: int) -> None:
+        """End the session: what works expires, what is on its way is refused, the last quotes are no more."""
+    def start_day(self, base_prices: Mapping[int, int] | None = None) -> bool:
+        """Begin a day with empty lists and the first order number; False, with nothing changed, while one is live."""
+    def halt(self, instrument: int | str, halted: bool) -> None:
+        """Halt trading, or let it go on: while halted, orders and amendments are refused and nothing fills."""
+    def fill_now(self, broker_no: str, qty: int, price: int) -> bool:
+        """Fill a part of an order now, whatever the market shows: a fill that races a cancel.
+
+        False if the price is beyond its limit, less is left, or the exchange does not have it.
+        """
+    def reject_next(
+        self,
+        kind: Literal["TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"],
+        action: Literal["PLACE", "AMEND", "CANCEL"] | None = None,
+    ) -> None:
+        """Refuse the next request, or the next of one kind, as the broker; several can wait."""
+    def reject_next_at_exchange(self) -> None:
+        """Take the next order, give it a number, and have the exchange refuse it."""
+    def deposit(self, amount: int) -> None:
+        """Pay money in, or out if it is negative, beside all orders."""
+    def transfer_in(self, instrument: int | str, qty: int, cost: int) -> None:
+        """Add to what is held, beside all orders; `cost` is what it cost."""

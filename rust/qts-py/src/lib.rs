@@ -12,6 +12,7 @@ mod bus;
 mod carried;
 mod engine;
 mod errors;
+mod exchange;
 mod gateway;
 mod instruments;
 mod journal;
@@ -87,5 +88,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<views::FillEvent>()?;
     module.add_class::<views::OrderEvent>()?;
     module.add_class::<views::Quote>()?;
+    module.add_class::<exchange::SimExchange>()?;
     Ok(())
 }
