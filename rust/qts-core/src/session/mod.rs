@@ -327,7 +327,10 @@ impl<C: Clock> StepEngine<C> {
                 Ok(())
             }
             // The order ended before the cancel arrived; the event that ended it is on its way or has been seen.
-            BookReport::CancelRefused { .. } => Ok(()),
+            // Amendments the engine does not send.
+            BookReport::CancelRefused { .. }
+            | BookReport::Amended { .. }
+            | BookReport::AmendRefused { .. } => Ok(()),
             BookReport::Matched(matched) => {
                 let (kind, fill) = self.fill_of(&matched)?;
                 self.put_p0(kind, Source::System, P0Payload::Fill(fill))
