@@ -5,9 +5,9 @@
     python -m tests.execution_world --seed 4711 --shrink   the same, cut down to what still breaks
     python -m tests.execution_world --mutants          show that the laws can fail
 
-A plan is a small trading session: entries, exits, escapes, claims of the risk loop, safety raises, cut lines, moving and
-halted markets, and faults of the wire from `qts.broker.faults`. It runs against the core's exchange, gateway and the
-real pipeline, on one thread without waiting. `tests.execution_plans.laws` says what has to hold.
+A plan is a small trading session: entries, exits, escapes, claims of the risk loop, safety raises, cut lines, markets
+that move and halt, and faults of the wire from `qts.broker.faults`. It runs against the core's exchange and gateway and
+the real pipeline, on one thread without waiting. `tests.execution_plans.laws` says what has to hold.
 """
 
 from __future__ import annotations

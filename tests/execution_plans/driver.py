@@ -137,6 +137,7 @@ class Driver:
 
     def _place_ack(self, order_id: int, broker_no: str) -> None:
         now_ns = self._moments.now_ns
+        self._watch.on_known(order_id)
         self._gateway.on_ack(order_id, broker_no, now_ns)
         if self.is_pipelines(order_id):
             self.pipeline.on_sent(order_id, broker_no, now_ns)
@@ -144,6 +145,7 @@ class Driver:
 
     def _place_reject(self, order_id: int, kind: str, code: str, text: str) -> None:
         now_ns = self._moments.now_ns
+        self._watch.on_known(order_id)
         self._gateway.on_reject(order_id, now_ns)
         if self.is_pipelines(order_id):
             self.pipeline.on_rejected(order_id, kind, code, text, now_ns)
@@ -197,6 +199,7 @@ class Driver:
             return
         self._story("driver", "order {} is proven absent", order_id)
         self._watch.on_absent(order_id)
+        self._watch.on_known(order_id)
         now_ns = self._moments.now_ns
         self._gateway.on_reject(order_id, now_ns, not_received=True)
         self.pipeline.on_absent(order_id, now_ns)
@@ -240,6 +243,7 @@ class Driver:
         if state == "DUPLICATE":
             return
         self._watch.on_booked(order_id, event)
+        self._watch.on_known(order_id)
         if self.is_pipelines(order_id):
             self.pipeline.on_fill(
                 BookedFill(
@@ -252,13 +256,14 @@ class Driver:
                     remaining,
                     event.ts_ns,
                     overfill=state == "OVERFILL",
-                )  # fmt: skip
+                )
             )
         if event.cumulative_qty is not None and event.cumulative_qty > cumulative:
             self.ask()
 
     def _close(self, order_id: int, kind: str) -> None:
         now_ns = self._moments.now_ns
+        self._watch.on_known(order_id)
         if kind == "REJECTED":
             self._gateway.on_reject(order_id, now_ns)
         else:
@@ -307,6 +312,7 @@ class Driver:
         for event in fills:
             self.take(event)
         self.pipeline.on_listing(listed, self._moments.now_ns)
+        self._look_for_the_loops(listed)
         filled: Counter = Counter()
         for row in listed:
             filled[self._gateway.find(row.broker_no)] += row.filled_qty
@@ -320,6 +326,14 @@ class Driver:
         order_id = self._gateway.find(row.original_no)
         if order_id is not None and not self._busy[order_id]:
             self._amend_ack(order_id, row.broker_no)
+
+    def _look_for_the_loops(self, listed) -> None:
+        """Orders of the risk loop that are in doubt are nobody else's to look for."""
+        for order_id in self._watch.strangers:
+            if self._gateway.order_state(order_id)[0] == "UNKNOWN":
+                verdict, broker_no = self._gateway.resolve(order_id, listed, self._moments.now_ns)
+                if verdict == "FOUND":
+                    self._place_ack(order_id, broker_no)
 
     def found(self, order_id: int, broker_no: str, now_ns: int) -> None:
         """A list has the order that the pipeline looked for."""

@@ -27,7 +27,7 @@ _EDGES = {
 """Spec 15 §5.1, written down once more; ESCAPING to itself is a wider mode or a further attempt."""
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - a law is broken
     """A law does not hold."""
 
     def __init__(self, law: str, text: str) -> None:
@@ -165,32 +165,18 @@ class Judge:
             same = (other.symbol, other.side, other.qty, other.limit) == (
                 order.symbol, order.side, order.qty, order.limit,
             )  # fmt: skip
-            if same and self._is_in_doubt(number, other):
+            if same and other.doubt_ns:
                 raise Broken("distinct", f"order {order_id} equals order {number}, whose answer is lost")
-
-    def _is_in_doubt(self, number: int, order: Order) -> bool:
-        """Whether the answer of an order is lost and nothing has told since what became of it."""
-        if not order.doubt_ns:
-            return False
-        if self._world.gateway.order_state(number)[0] == "UNKNOWN":
-            return True
-        self.doubts.append((number, order.doubt_ns, self._world.moments.now_ns))
-        order.doubt_ns = 0
-        return False
 
     def _entry(self, order: Order, now_ns: int) -> None:
         world = self._world
         for number, other in self.orders.items():
-            if (
-                other.instrument == order.instrument
-                and self._is_in_doubt(number, other)
-                and now_ns - other.doubt_ns > DOUBT_ENTRY_NS
-            ):
+            if other.instrument == order.instrument and other.doubt_ns and now_ns - other.doubt_ns > DOUBT_ENTRY_NS:
                 ms = (now_ns - other.doubt_ns) // MS
                 raise Broken(
                     "doubt_closes", f"an entry of {order.symbol} leaves, order {number} is in doubt for {ms} ms"
                 )
-        if world.word.state >= 2:  # noqa: PLR2004 - FAIL
+        if world.word.state >= 2:
             raise Broken("safety", f"an entry of {order.symbol} leaves in safety state {world.word.state}")
         decision = world.decisions.get(order.execution_id)
         if decision is not None and now_ns > decision.deadline_ns:
@@ -219,6 +205,13 @@ class Judge:
         order.doubt_ns = self._world.moments.now_ns
         order.was_doubted = True
 
+    def on_known(self, order_id: int) -> None:
+        """It is known again what became of an order: found, filled, ended, refused or never there."""
+        order = self.orders.get(order_id)
+        if order is not None and order.doubt_ns:
+            self.doubts.append((order_id, order.doubt_ns, self._world.moments.now_ns))
+            order.doubt_ns = 0
+
     def holdings_agree(self) -> bool:
         """Whether the broker holds what the gateway thinks, and has the cash."""
         world = self._world
@@ -232,7 +225,10 @@ class Judge:
         self.absent.add(order_id)
         if self._world.exchange.has(order_id):
             raise Broken("absence", f"order {order_id} is called absent, and is in the exchange's book")
-        waited_ns = self._world.moments.now_ns - self.orders[order_id].written_ns
+        order = self.orders.get(order_id)
+        if order is None:
+            raise Broken("absence", f"order {order_id} is in doubt and was never written")
+        waited_ns = self._world.moments.now_ns - order.written_ns
         if waited_ns < 60 * S:
             raise Broken("absence", f"order {order_id} is called absent after {waited_ns // MS} ms")
 
@@ -341,7 +337,7 @@ class Judge:
         """Whether nothing outside hinders an exit."""
         world = self._world
         symbol = world.market.symbols[instrument]
-        if not world.wire.is_up or instrument in world.market.halted or world.word.state >= 2:  # noqa: PLR2004
+        if not world.wire.is_up or instrument in world.market.halted or world.word.state >= 2:
             return False
         if world.claims.get(instrument) or world.journal.delay_ns > 100 * MS:
             return False
@@ -364,11 +360,10 @@ class Judge:
         for number in world.exchange.orders_of_ours():
             if world.wire.arrivals.get(number, 0) != 1:
                 raise Broken("one_order", f"order {number} arrived {world.wire.arrivals.get(number, 0)} times")
-        for number, order in self.orders.items():
+        for number in self.orders:
             real = world.exchange.filled(number)
             if self._fills[number] != real:
                 raise Broken("fills", f"{self._fills[number]} of order {number} booked, {real} filled")
-            self._is_in_doubt(number, order)
         for instrument, symbol in world.market.symbols.items():
             here, there = world.gateway.position(instrument, "SCALP")[0], world.exchange.position(symbol)
             if here != there:

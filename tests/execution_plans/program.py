@@ -52,8 +52,6 @@ class Plan(NamedTuple):
     held: tuple[int, ...]
     """What each instrument starts with."""
     cash: int
-    client_ids: bool
-    """Whether the broker knows ids of ours."""
     adv: int
     profile: bool
     orders_per_s: int
@@ -72,6 +70,12 @@ _ESCAPES = (
     "MANUAL:CANCEL_ONLY", "MANUAL:FLATTEN_EXECUTION", "MANUAL:FLATTEN_POOL", "LOSS_LIMIT:FLATTEN_EXECUTION",
     "SAFETY_FAIL:CANCEL_ONLY", "BROKER_DISCONNECT:CANCEL_ONLY", "SESSION_END:FLATTEN_POOL",
 )  # fmt: skip
+
+
+_TROUBLES = (
+    *("ESCAPE", "ESCAPE", "CLAIM", "CLAIM", "SAFETY", "LINK", "LINK", "STREAM", "STREAM"),
+    *("HALT", "LIMIT_DOWN", "SILENT", "CLOSED", "FREEZE", "DISK", "MOVE", "MOVE", "PRINT", "PRINT"),
+)
 
 
 def plan_of(seed: int) -> Plan:
@@ -94,10 +98,9 @@ def plan_of(seed: int) -> Plan:
         bases,
         held,
         cash=_cash(dice, bases),
-        client_ids=dice.random() < 0.25,
         adv=dice.choice((0, 0, 0, 20_000, 3_000_000)),
         profile=dice.random() < 0.25,
-        orders_per_s=dice.choice((8, 8, 8, 4, 20)),
+        orders_per_s=dice.choice((8, 8, 8, 5, 20)),
         out_ms=dice.choice((1, 5, 10, 10, 30)),
         exchange_ms=0,
         steps=tuple(sorted(steps, key=lambda step: step.at_ms)),
@@ -145,10 +148,7 @@ def _reaction(dice: Random, at_ms: int, cause: Step) -> Step:
 
 def _trouble(dice: Random, at_ms: int, one: int) -> Step:
     for_ms = dice.choice((100, 500, 1_200, 3_500, 9_000, 40_000))
-    what = dice.choice(
-        ("ESCAPE", "ESCAPE", "CLAIM", "CLAIM", "SAFETY", "LINK", "LINK", "STREAM", "STREAM", "HALT", "LIMIT_DOWN")
-        + ("SILENT", "CLOSED", "FREEZE", "DISK", "MOVE", "MOVE", "PRINT", "PRINT")
-    )
+    what = dice.choice(_TROUBLES)
     if what == "ESCAPE":
         return Step(at_ms, what, dice.choice((one, one, -1)), how=dice.choice(_ESCAPES))
     if what == "CLAIM":

@@ -66,7 +66,6 @@ def _plainer(plan, fails):
     for change in (
         {"weather": Weather(plan.weather.seed)},
         {"cash": 5_000_000_000},
-        {"client_ids": False},
         {"adv": 0},
         {"profile": False},
         {"orders_per_s": 8},

@@ -1,4 +1,4 @@
-"""What the wire does to a plan: the fault plan of the brokers, with single faults left out while a failure is cut down."""
+"""What the wire does to a plan: the fault plan of the brokers, with single faults left out while one cuts down."""
 
 from random import Random
 from typing import NamedTuple

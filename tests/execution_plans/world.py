@@ -6,9 +6,9 @@ from typing import NamedTuple
 from qts._core import Gateway, SafetyWord
 from qts.clock import midnight_ns
 from qts.codes import lookup
-from qts.execution.contracts import OrderDecision
+from qts.execution.config import ExecutionConfig
 from qts.execution.interfaces import ExecStance
-from qts.execution.pipeline import ExecutionConfig, ExecutionPipeline
+from qts.execution.pipeline import ExecutionPipeline
 
 from ..scenario_market import DAY, KST_S
 from .diary import Codes, Journal, Story
@@ -16,7 +16,7 @@ from .driver import Driver
 from .exchange import Exchange
 from .laws import Judge
 from .market import Market, catalog
-from .moments import MS, S, Moments
+from .moments import MS, Moments, S
 from .steps import Steps
 from .weather import Faults
 from .wire import Wire
@@ -62,7 +62,8 @@ class World:
         self.codes = Codes(self.moments, self.story, self._on_code)
         self.judge = Judge(self)
         self.driver = Driver(self.moments, self.gateway, self.journal, self.wire, self.story, self.judge)
-        self.decisions: dict[str, OrderDecision] = {}
+        self.decisions: dict = {}
+        """What was asked for, by execution."""
         self.acknowledged: set[str] = set()
         self.claims: dict[int, int] = {}
         """Exits that the risk loop has claimed: instrument to lease."""
@@ -133,6 +134,7 @@ class World:
         for n, qty in enumerate(self.plan.held):
             if qty:
                 self._buy_at_start(self.market.instruments[n], qty)
+                self.moments.now_ns += S
         self.moments.now_ns = START_NS
         self.pipeline.open_for_entries()
         self.driver.pump()
@@ -180,7 +182,7 @@ def play(plan, *, told: bool = False) -> Outcome:
     failure: BaseException | None = None
     try:
         world.run()
-    except Exception as error:  # noqa: BLE001 - whatever breaks is a finding
+    except Exception as error:
         failure = error
         world.story("BROKEN", "{}", repr(error))
     return Outcome(

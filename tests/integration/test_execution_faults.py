@@ -8,7 +8,7 @@ import pytest
 from qts.broker.faults import FaultKind
 
 from ..execution_plans.market import BASES, SYMBOLS, Market, catalog
-from ..execution_plans.moments import MS, S, Moments
+from ..execution_plans.moments import MS, Moments, S
 from ..execution_plans.mutants import MUTANTS, noticed_by
 from ..execution_plans.program import WHAT, plan_of
 from ..execution_plans.shrink import shrink, what_broke
