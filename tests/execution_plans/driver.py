@@ -254,8 +254,8 @@ class Driver:
                     event.tax or 0,
                     cumulative,
                     remaining,
-                    event.ts_ns,
-                    overfill=state == "OVERFILL",
+                    now_ns,
+                    overfill=state in {"OVERFILL", "OVERSOLD"},
                 )
             )
         if event.cumulative_qty is not None and event.cumulative_qty > cumulative:
