@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts.broker.contracts import OrderType, Side
+    from qts.broker.contracts import OrderType, Side, TimeInForce
 
 RejectKind: TypeAlias = Literal["TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"]
 """TRANSIENT: the broker says that it has not carried it out and may take it later. ALREADY_DONE: there is nothing left
@@ -148,7 +148,7 @@ class Message(Protocol):
     symbol: str
     side: Side
     kind: OrderType
-    tif: str
+    tif: TimeInForce
     limit: int
     qty: int
     broker_no: str
@@ -158,20 +158,31 @@ class SendPermit(Protocol):
     """See `qts.execution.interfaces.Permit`; issued by the core alone."""
 
     @property
-    def action(self) -> str: ...
-    def redeem(self, now_ns: int) -> Message: ...
-    def void(self) -> None: ...
+    def action(self) -> str:
+        """PLACE, AMEND or CANCEL."""
+        ...
+
+    def redeem(self, now_ns: int) -> Message:
+        """Return the message to write now, once."""
+        ...
+
+    def void(self) -> None:
+        """Give it back: nothing has been written."""
+        ...
 
 
 class AsyncBrokerInterface(Protocol):
     """A broker. All times are UTC nanoseconds; quantities and prices are in the instrument's units.
 
     `send`, `modify` and `cancel` redeem their permit immediately before the write, and raise `NotSent` if the permit
-    is refused. None of them waits for a fill. All raise `NotSent`, `Rejected` or `AnswerLost` and nothing else.
+    is refused; a permit that is not needed any more, because nothing can be written, they void first. None of them
+    waits for a fill. All raise `NotSent`, `Rejected` or `AnswerLost` and nothing else.
     """
 
     @property
-    def capability(self) -> Capability: ...
+    def capability(self) -> Capability:
+        """What the broker can do; known before a connection is."""
+        ...
 
     @property
     def is_connected(self) -> bool:
@@ -187,12 +198,20 @@ class AsyncBrokerInterface(Protocol):
         """Connect, or reconnect: log in, subscribe. `NotSent` if the broker cannot be reached."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End the connection; whoever waits for an answer gets `AnswerLost`."""
+        ...
 
-    async def send(self, permit: SendPermit) -> OrderAck: ...
-    async def modify(self, permit: SendPermit) -> ModifyAck: ...
+    async def send(self, permit: SendPermit) -> OrderAck:
+        """Place the order of a PLACE permit."""
+        ...
+
+    async def modify(self, permit: SendPermit) -> ModifyAck:
+        """Change price and total quantity. ALREADY_DONE: the order has ended."""
+        ...
+
     async def cancel(self, permit: SendPermit) -> CancelAck:
-        """Cancel. An order that has ended already is `Rejected` with kind ALREADY_DONE: the caller asks how it ended."""
+        """Cancel. An order that has ended is `Rejected` with kind ALREADY_DONE: the caller asks how it ended."""
         ...
 
     def subscribe_fills(self, callback: Callable[[StreamEvent], None]) -> Callable[[], None]:
@@ -206,13 +225,22 @@ class AsyncBrokerInterface(Protocol):
         """Every order of the day, ended ones too, complete or `AnswerLost`."""
         ...
 
-    async def query_open_orders(self) -> Sequence[BrokerOrder]: ...
+    async def query_open_orders(self) -> Sequence[BrokerOrder]:
+        """Those of them that still work."""
+        ...
+
     async def query_fills(self, since_ns: int = 0) -> Sequence[FillEvent]:
         """Every execution of the day at or after `since_ns`, complete or `AnswerLost`."""
         ...
 
-    async def query_positions(self) -> Sequence[BrokerPosition]: ...
-    async def query_cash(self) -> BrokerCash: ...
+    async def query_positions(self) -> Sequence[BrokerPosition]:
+        """What is held, a row for each symbol, complete or `AnswerLost`."""
+        ...
+
+    async def query_cash(self) -> BrokerCash:
+        """Money at the broker."""
+        ...
+
     async def heartbeat(self) -> None:
         """Return if the broker answers."""
         ...

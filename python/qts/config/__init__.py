@@ -12,6 +12,7 @@ from qts.config.models.capital import CapitalSettings, TargetSettings
 from qts.config.models.corporate import DividendRow, SplitRow
 from qts.config.models.data import DataSettings, OutageSettings, ServerSettings
 from qts.config.models.event import EventSettings
+from qts.config.models.execution import ExecSettings
 from qts.config.models.local import (
     HARD_MAX_DAILY_LOSS,
     HARD_MAX_EXPOSURE,
@@ -74,6 +75,7 @@ __all__ = [
     "DividendRow",
     "EventSettings",
     "ExchangeCalendar",
+    "ExecSettings",
     "Finding",
     "GuardrailSettings",
     "InstrumentClass",

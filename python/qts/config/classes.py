@@ -35,6 +35,10 @@ _PACKAGE: Final = Path(__file__).parents[1]
 _SAFETY: Final = "engine/safety.py"
 """Where the composition root hands the keys of the safety room over."""
 _ANOMALIES: Final = "safety/anomaly.py"
+_EXECUTION: Final = "engine/execution.py"
+"""Where the composition root hands the keys of the execution room over."""
+_FAILOVER: Final = "engine/failover.py"
+"""Where it would choose between two brokers."""
 
 _RULES: Final[Mapping[str, KeyClass]] = {
     "mode": KeyClass("DANGER", "RESTART"),
@@ -57,6 +61,21 @@ _RULES: Final[Mapping[str, KeyClass]] = {
     "event": KeyClass("STABLE", "RESTART"),
     "operating_state": KeyClass("STABLE", "RESTART"),
     "cache": KeyClass("STABLE", "RESTART"),
+    "exec": KeyClass("STABLE", "RESTART", reader=_EXECUTION),
+    "exec.timeout_ms": KeyClass("DANGER", "RESTART", reader=_EXECUTION),
+    "exec.split.min_split_qty": KeyClass("DANGER", "RESTART", reader=_EXECUTION),
+    "exec.split.max_splits": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.split.max_participation_rate": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.split.max_horizon_ms": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.send.max_retries": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.send.ack_timeout_ms": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.send.unknown_resolve_ms": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.adjust.max_slippage_pct": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.adjust.max_adjustment_rounds": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.escape": KeyClass("DANGER", "RESTART", reader=_EXECUTION),
+    "exec.escape.loss_threshold_pct": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.failover": KeyClass("DANGER", "RESTART", "false", reader=_FAILOVER),
+    "exec.max_inflight_executions": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
     "capital": KeyClass("STABLE", "SESSION"),
     "capital.mode": KeyClass("STABLE", "RESTART"),
     "capital.currency": KeyClass("STABLE", "RESTART"),

@@ -13,6 +13,7 @@ from qts.config.models.capital import CapitalFile
 from qts.config.models.corporate import CorporateFile
 from qts.config.models.data import DataFile
 from qts.config.models.event import EventFile
+from qts.config.models.execution import ExecutionFile
 from qts.config.models.local import LocalConfig
 from qts.config.models.pipeline import PipelineFile
 from qts.config.models.reference import CalendarFile, CostsFile, InstrumentsFile, TicksFile
@@ -41,6 +42,7 @@ SETTINGS: Final = (
     FileSpec("capital.yaml", CapitalFile),
     FileSpec("data.yaml", DataFile),
     FileSpec("cache.yaml", CacheFile),
+    FileSpec("execution.yaml", ExecutionFile),
     FileSpec("strategies/scalp.yaml", ScalpFile),
     FileSpec("strategies/swing.yaml", SwingFile),
     FileSpec("strategies/portfolio.yaml", PortfolioFile),

@@ -246,6 +246,7 @@ def _assemble(models: Mapping[str, Any], sources: Mapping[str, str]) -> QtsConfi
             "capital": settings["capital.yaml"].capital,
             "data": settings["data.yaml"].data,
             "cache": settings["cache.yaml"].cache,
+            "exec": settings["execution.yaml"].exec,
             "strategies": {
                 name: getattr(settings[f"strategies/{name}.yaml"], name) for name in ("scalp", "swing", "portfolio")
             },

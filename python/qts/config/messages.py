@@ -60,6 +60,10 @@ say: Final = Phrasebook(
         "clock_time": ("a time of day as HH:MM", "HH:MM 형식의 시각"),
         "day": ("a date as YYYY-MM-DD", "YYYY-MM-DD 형식의 날짜"),
         "symbols": ("a list of symbols", "종목 코드 목록"),
+        "flatten_code": (
+            "FS codes, but none that says that the figures may be wrong (FS070, FS071, FS081, FS084, FS099)",
+            "FS 코드. 수치를 믿을 수 없다는 코드(FS070, FS071, FS081, FS084, FS099)는 제외",
+        ),
         "at_least": ("at least {limit}", "{limit} 이상"),
         "at_most": ("at most {limit}", "{limit} 이하"),
         "above": ("more than {limit}", "{limit} 초과"),

@@ -14,6 +14,7 @@ from qts.config.models.cache import CacheSettings
 from qts.config.models.capital import CapitalSettings
 from qts.config.models.data import DataSettings
 from qts.config.models.event import EventSettings
+from qts.config.models.execution import ExecSettings
 from qts.config.models.local import LocalConfig
 from qts.config.models.pipeline import PipelineFile, SimSettings, StrategySettings
 from qts.config.models.reference import Reference
@@ -34,6 +35,7 @@ class QtsConfig(Section):
     capital: CapitalSettings
     data: DataSettings
     cache: CacheSettings
+    exec: ExecSettings
     strategies: Strategies
     reference: Reference
     sources: Mapping[str, str] = Field(

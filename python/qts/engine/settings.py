@@ -4,6 +4,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from qts.engines.contracts import RiskLimits, StrategyPolicy
+from qts.execution.config import ExecutionConfig
+from qts.execution.contracts import EscapeMode
 from qts.pipeline.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -94,3 +96,55 @@ def latency_ns(config: "QtsConfig") -> dict[str, int]:
         "seed": sim.seed,
         "cycle_interval_ns": config.local.loop.interval_ms * _MS_NS,
     }
+
+
+def execution_settings(config: "QtsConfig") -> ExecutionConfig:
+    """Return the settings of executions, the ages of quotes among them."""
+    settings, ages = config.exec, config.cache.stale_threshold_ms
+    limits, split, send, fill = settings.timeout_ms, settings.split, settings.send, settings.fill
+    adjust, escape, network = settings.adjust, settings.escape, settings.network_ms
+    return ExecutionConfig(
+        precheck_timeout_ns=limits.precheck * _MS_NS,
+        splitting_timeout_ns=limits.splitting * _MS_NS,
+        sending_timeout_ns=limits.sending * _MS_NS,
+        monitoring_timeout_ns=limits.monitoring * _MS_NS,
+        adjusting_timeout_ns=limits.adjusting * _MS_NS,
+        escaping_timeout_ns=limits.escaping * _MS_NS,
+        reconnect_ns=settings.precheck.reconnect_ms * _MS_NS,
+        price_max_age_ns=ages.price * _MS_NS,
+        book_max_age_ns=ages.orderbook * _MS_NS,
+        min_split_qty=split.min_split_qty,
+        max_splits=split.max_splits,
+        vwap_min_adv_ppm=_ppm(split.vwap_min_adv_ratio),
+        iceberg_depth_ppm=_ppm(split.iceberg_depth_ratio),
+        display_qty=split.display_qty,
+        max_participation_ppm=_ppm(split.max_participation_rate),
+        max_horizon_ns=split.max_horizon_ms * _MS_NS,
+        max_wait_ms=split.max_wait_ms,
+        max_attempts=send.max_retries,
+        backoff_ns=send.backoff_ms * _MS_NS,
+        ack_timeout_ns=send.ack_timeout_ms * _MS_NS,
+        unknown_resolve_ns=send.unknown_resolve_ms * _MS_NS,
+        fill_mode=fill.mode,
+        callback_timeout_ns=fill.callback_timeout_ms * _MS_NS,
+        poll_interval_ns=fill.poll_interval_ms * _MS_NS,
+        max_poll_duration_ns=fill.max_poll_duration_ms * _MS_NS,
+        stream_silence_ns=fill.stream_silence_ms * _MS_NS,
+        max_slippage_ppm=_ppm(adjust.max_slippage_pct),
+        price_improve_step_ppm=_ppm(adjust.price_improve_step_pct),
+        max_adjustment_rounds=adjust.max_adjustment_rounds,
+        adjust_interval_ns=adjust.adjust_interval_ms * _MS_NS,
+        slippage_warning_ppm=_ppm(adjust.slippage_warning_pct),
+        loss_threshold_ppm=_ppm(escape.loss_threshold_pct),
+        cancel_confirm_ns=escape.cancel_confirm_ms * _MS_NS,
+        escape_retry_ns=escape.retry_ms * _MS_NS,
+        escape_max_attempts=escape.max_attempts,
+        time_limit_mode_entry=EscapeMode(escape.time_limit_mode_entry),
+        flatten_on_fail_codes=frozenset(escape.flatten_on_fail_codes),
+        failover_enabled=settings.failover.enabled,
+        broker_budget_ns=network.broker * _MS_NS,
+        fill_budget_ns=network.fill * _MS_NS,
+        modify_budget_ns=network.modify * _MS_NS,
+        total_budget_ns=network.total * _MS_NS,
+        max_inflight_executions=settings.max_inflight_executions,
+    )
