@@ -303,6 +303,26 @@ impl Book {
         self.join(working, ts_ns, out)
     }
 
+    /// Trades a part of one working order, leaving the market as it is; says whether it could.
+    pub(super) fn trade_beside(
+        &mut self,
+        id: OrderId,
+        qty: Qty,
+        price: Price,
+        ts_ns: i64,
+        out: &mut Vec<BookReport>,
+    ) -> bool {
+        let Some(working) = self.orders.iter_mut().find(|working| working.order.id == id) else {
+            return false;
+        };
+        let fits =
+            qty.0 > 0 && working.share_of(qty) == qty && price.0 > 0 && working.order.reach(price) >= 0;
+        if fits {
+            working.fill(qty, price, ts_ns, out);
+        }
+        fits
+    }
+
     /// Takes out a working order; returns it with its unfilled quantity.
     pub(super) fn remove(&mut self, id: OrderId) -> Option<(SimOrder, Qty)> {
         let at = self.orders.iter().position(|working| working.order.id == id)?;

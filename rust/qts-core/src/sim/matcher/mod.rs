@@ -242,6 +242,27 @@ impl Matcher {
         Ok(book.amend(amended, ts_ns, out))
     }
 
+    /// Trades `qty` of the working order `id` at `price` beside the recorded market: a rehearsal of what no record can
+    /// show, such as a fill that overtakes a cancel. Says whether it did: not beyond the limit, and no more than is left.
+    pub fn trade_beside(
+        &mut self,
+        id: OrderId,
+        qty: Qty,
+        price: Price,
+        ts_ns: i64,
+        out: &mut Vec<BookReport>,
+    ) -> bool {
+        let Some(at) = self.index.get(&id).copied() else { return false };
+        let traded = self.book_mut(at).is_some_and(|book| book.trade_beside(id, qty, price, ts_ns, out));
+        if traded {
+            let slot = usize::try_from(at.0).ok();
+            if let Some(book) = slot.and_then(|slot| self.books.get_mut(slot)) {
+                book.sweep(&mut self.index);
+            }
+        }
+        traded
+    }
+
     /// Lets the market move by one record; fills carry the record's receive time.
     #[inline]
     pub fn on_record(&mut self, record: &MarketRecord, out: &mut Vec<BookReport>) {

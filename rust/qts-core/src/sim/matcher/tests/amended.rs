@@ -155,3 +155,45 @@ fn an_order_that_has_ended_or_never_was_is_refused() {
     scene.amend(OrderId(7), 98, 10);
     assert_eq!(refusals(&mut scene), [(1, EndReason::UnknownOrder), (7, EndReason::UnknownOrder)]);
 }
+
+mod a_trade_beside_the_market {
+    use super::*;
+
+    #[test]
+    fn takes_from_the_order_and_leaves_the_market_as_it_is() {
+        let mut scene = Scene::quoted();
+        let id = scene.buy(99, 20);
+        let other = scene.buy(101, 5);
+        scene.said();
+        assert!(scene.matcher.trade_beside(id, Qty(8), Price(98), 7, &mut scene.said));
+        assert_eq!(scene.matches(), [(id.0, 8, 98)]);
+        assert_eq!(scene.remaining(), [(id.0, 12)]);
+        scene.trade(99, 35);
+        assert_eq!(
+            scene.matches(),
+            [(id.0, 5, 99)],
+            "30 were ahead and still are, whatever was traded beside"
+        );
+        assert!(scene.matcher.trade_beside(id, Qty(7), Price(99), 9, &mut scene.said));
+        assert_eq!(scene.matcher.working_count(), 0);
+        assert!(
+            !scene.matcher.trade_beside(other, Qty(1), Price(101), 9, &mut scene.said),
+            "filled long ago"
+        );
+    }
+
+    #[test]
+    fn is_never_beyond_the_limit_nor_more_than_is_left() {
+        let mut scene = Scene::quoted();
+        let id = scene.sell(105, 20);
+        scene.said();
+        for (qty, price) in [(1, 104), (21, 105), (0, 105), (-1, 105)] {
+            assert!(
+                !scene.matcher.trade_beside(id, Qty(qty), Price(price), 7, &mut scene.said),
+                "{qty} at {price}"
+            );
+        }
+        assert_eq!(scene.said(), []);
+        assert_eq!(scene.remaining(), [(id.0, 20)]);
+    }
+}
