@@ -99,7 +99,7 @@ class SimServer:
             answer = wire.listing(number, result) if isinstance(result, list) else wire.answer(number, result or {})
         except Rejected as error:
             answer = wire.refusal(number, error)
-        except ValueError as error:  # a symbol that nobody knows, a figure out of range
+        except (ValueError, OverflowError) as error:  # a symbol that nobody knows, a figure out of range
             raise wire.Unreadable(str(error)) from None
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, writer.write, answer)
