@@ -14,7 +14,6 @@ from qts.execution.tally import CodeTally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qts.broker.contracts import Side
     from qts.execution.config import ExecutionConfig
     from qts.execution.contracts import ActionClass
     from qts.execution.execution import Child, Execution
@@ -123,13 +122,11 @@ class Context:
     def place(self, execution: Execution, child: Child, action: ActionClass, limit: int, now_ns: int) -> None:
         """Take a child through the gateway and hand it out; OrderRefused if a gate says no."""
         decision = execution.decision
-        side: Side = execution_side(execution, child)
-        kind = "MARKET" if child.is_market else "LIMIT"
         permit = self.gateway.request(
             decision.instrument,
             decision.pool_id,
-            side,
-            kind,
+            execution_side(execution, child),
+            child.kind,
             "DAY",
             limit,
             child.remaining,
@@ -183,9 +180,8 @@ class Context:
     def _intend(self, execution: Execution, child: Child, action: str, limit: int, qty: int, now_ns: int) -> int:
         if not self._writes:
             return 0
-        kind = "MARKET" if child.is_market else "LIMIT"
         return self._journal.append(
-            "ORDER_INTENT", intent_record(execution, child, action, kind, "DAY", limit, qty, now_ns)
+            "ORDER_INTENT", intent_record(execution, child, action, child.kind, "DAY", limit, qty, now_ns)
         )
 
 

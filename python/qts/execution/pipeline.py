@@ -28,7 +28,7 @@ from qts.execution.execution import NEVER, Execution, execution_id_of
 from qts.execution.interfaces import Closed
 from qts.execution.monitor import PartialFillMonitor
 from qts.execution.precheck import PreCheck
-from qts.execution.recovery import rebuilt, settle
+from qts.execution.rebuild import rebuilt, settle
 from qts.execution.result import Sizes, build
 from qts.execution.rounds import AdjustRounds
 from qts.execution.send import AsyncSend
@@ -173,7 +173,7 @@ class ExecutionPipeline(Answers):
             due_ns = min(due_ns, self._link_down_ns + self._context.config.quote_silence_ns)
         return None if due_ns >= NEVER else due_ns
 
-    # ------------------------------------------------------------------------------------------------ orders from outside
+    # ------------------------------------------------------------------------------------------------ from outside
 
     def submit(self, decision: OrderDecision, now_ns: int) -> str:
         """Begin the one execution of a decision and return its id; of a decision that came before, that of the first.
@@ -232,7 +232,7 @@ class ExecutionPipeline(Answers):
         return len(chosen)
 
     def yield_to_loop(self, instrument: int, track: Track, now_ns: int) -> int:
-        """The risk loop claims the exit of a position: executions of it stop and cancel; return what is confirmed held."""
+        """The risk loop claims the exit of a position: executions of it cancel; return what is confirmed held."""
         mine = [
             execution
             for execution in self._context.live.values()
@@ -342,7 +342,7 @@ class ExecutionPipeline(Answers):
         """Take an execution as far as it can go at this instant, and find out when it wants to be looked at again."""
         try:
             self._run(execution, now_ns)
-        except Exception as error:  # noqa: BLE001 - an execution's fault must not take the engine with it
+        except Exception as error:  # an execution's fault must not take the engine with it
             self._fault(execution, error, now_ns)
 
     def _run(self, execution: Execution, now_ns: int) -> None:
