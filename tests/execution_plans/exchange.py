@@ -94,6 +94,10 @@ class Exchange:
     def show(self, instrument: int, top) -> None:
         self._core.on_quote(instrument, top.bid, top.bid_qty, top.ask, top.ask_qty, self._moments.now_ns)
 
+    def show_again(self, symbol: str) -> None:
+        instrument = next(one for one, name in self._market.symbols.items() if name == symbol)
+        self.show(instrument, self._market.tops[instrument])
+
     def trade(self, instrument: int, price: int, qty: int) -> None:
         self._core.on_trade(instrument, price, qty, self._moments.now_ns)
 

@@ -83,7 +83,7 @@ def plan_of(seed: int) -> Plan:
     dice = Random(seed)  # noqa: S311 - a plan, no secret
     count = dice.choice((1, 1, 1, 2, 2, 3))
     bases = tuple(dice.choice(BASES) for _ in range(count))
-    held = tuple(dice.choice(HELD_QTY) if dice.random() < 0.6 else 0 for _ in range(count))
+    held = tuple(dice.choice(HELD_QTY) if dice.random() < 0.8 else 0 for _ in range(count))
     steps: list[Step] = []
     at_ms = 0
     for _ in range(dice.choice((1, 2, 2, 3, 3, 4, 5, 7))):

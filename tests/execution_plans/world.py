@@ -62,11 +62,14 @@ class World:
         self.codes = Codes(self.moments, self.story, self._on_code)
         self.judge = Judge(self)
         self.driver = Driver(self.moments, self.gateway, self.journal, self.wire, self.story, self.judge)
+        self.wire.refused = self.judge.on_refused
         self.decisions: dict = {}
         """What was asked for, by execution."""
         self.acknowledged: set[str] = set()
         self.claims: dict[int, int] = {}
         """Exits that the risk loop has claimed: instrument to lease."""
+        self.frozen: Counter = Counter()
+        """Instruments whose entries the plan has frozen, and how often."""
         self.closed = 0
         """How many steps keep the operating state from taking entries just now."""
         self.pipeline = self.driver.pipeline = ExecutionPipeline(
