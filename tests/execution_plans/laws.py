@@ -355,7 +355,6 @@ class Judge:
                     raise Broken("exit_leaves", f"{name} is {state} and has not left in {entry[1] // S} s")
             else:
                 entry[1] = 0
-        world.moments.after(LOOK_NS, self.look)
 
     def _is_free(self, instrument: int) -> bool:
         """Whether nothing outside hinders an exit."""

@@ -136,13 +136,13 @@ class Wire:
         """Put what the exchange has to say on the stream."""
         for event in self._exchange.take_events():
             if isinstance(event, FillEvent):
-                self._moments.after(REFILL_NS, self._refill, event.symbol)
+                self._moments.after(REFILL_NS, self._refill, event.symbol, event.side)
             for late_ns, said in self._faults.on_notice(event, self._moments.now_ns):
                 self._moments.after(self._out_ns + late_ns, self._notice, said)
 
-    def _refill(self, symbol: str) -> None:
+    def _refill(self, symbol: str, side: str) -> None:
         """Others quote again where something has been traded away."""
-        self._exchange.show_again(symbol)
+        self._exchange.show_again(symbol, side)
         self.publish()
 
     def _notice(self, event) -> None:
