@@ -226,6 +226,16 @@ class RunStore(Protocol):
     duplicates: int
     """Fills of this session that were in the ledger already."""
 
+    @property
+    def is_journaled(self) -> bool:
+        """Whether what an execution does is on record before it does it."""
+        ...
+
+    @property
+    def keeps_executions(self) -> bool:
+        """Whether `record_intent` keeps anything."""
+        ...
+
     def open(self) -> None:
         """Get ready to write; raises `AdapterError` or `EngineFault` if that cannot be."""
         ...

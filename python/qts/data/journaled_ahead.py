@@ -13,6 +13,7 @@ from qts.data.journaled_records import VERSION, evidence_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from qts._core import JournalWriter
     from qts.data.contracts import ChildRow, IntentRow, SessionRow, StageRow
@@ -29,6 +30,9 @@ class JournaledAhead:
     """The half of `JournaledStore` that others wait for before they send."""
 
     _journal: JournalWriter | None
+    _directory: Path | None
+    keeps_executions = True
+    """Executions are brought to the database."""
 
     def __init__(self) -> None:
         self._undurable = 0
@@ -38,6 +42,11 @@ class JournaledAhead:
 
         def _append(self, kind: str, row: Row) -> int: ...
         def _open_session(self) -> SessionRow: ...
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether there is a journal: what can be run again has none."""
+        return self._directory is not None
 
     def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
         """Append a decision to the journal; `decisions_durable` waits for it."""

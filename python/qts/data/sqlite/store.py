@@ -65,7 +65,8 @@ class SQLiteStore:
         self._name = "temporary database" if path is None else str(path)
         self._db = open_database(path)
         self._batch = batch
-        self._keeps_decisions = keep_decisions
+        self.keeps_executions = keep_decisions
+        """Whether executions are written, and decisions."""
         self._session_no = booking.NO_SESSION
         self._broker = ""
         self._account = ""
@@ -89,6 +90,11 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether there is a journal: never."""
+        return False
 
     def open(self) -> None:
         """Do nothing: the database is open since this object was made."""
@@ -181,7 +187,7 @@ class SQLiteStore:
 
     def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
         """Take in a decision; raises what `flush` raises when the batch is full."""
-        if not self._keeps_decisions:
+        if not self.keeps_executions:
             return
         self._decisions.append(decision_row(decision_id, ts_ns, line))
         if len(self._decisions) >= self._batch:
@@ -201,7 +207,7 @@ class SQLiteStore:
         self, intent: IntentRow, children: Sequence[ChildRow] = (), stages: Sequence[StageRow] = ()
     ) -> None:
         """Take in an execution as it stands; raises what `flush` raises when the batch is full."""
-        if not self._keeps_decisions:
+        if not self.keeps_executions:
             return
         self._executions.append(ExecutionRow(intent, tuple(children)))
         self._stages.extend(stages)
