@@ -51,7 +51,11 @@ class OrderAck(NamedTuple):
 
 
 class ModifyAck(NamedTuple):
-    """An amendment went through, under a new number: Korean brokers give one for each."""
+    """An amendment went through, under a new number: Korean brokers give one for each.
+
+    A broker that first takes an amendment and hears from the exchange later whether it went through is waited for by
+    its adapter; if it does not say, that is `AnswerLost`.
+    """
 
     broker_no: str
     original_no: str
@@ -59,7 +63,7 @@ class ModifyAck(NamedTuple):
 
 
 class CancelAck(NamedTuple):
-    """A cancel was taken; the final status comes by the stream or a list."""
+    """A cancel was taken; the final status comes by the stream or a list. Until then the order may still fill."""
 
     broker_no: str
     """The number of the order that was cancelled."""
@@ -89,7 +93,11 @@ class OrderNotice(NamedTuple):
 
     broker_no: str
     kind: Literal["ACCEPTED", "AMENDED", "CANCELLED", "REJECTED", "EXPIRED"]
+    """ACCEPTED: the exchange has it. AMENDED: goes on under this number. REJECTED with an original: an amendment or a
+    cancel of the original was refused, and that order goes on; without one: the order was refused after its number had
+    been given. The others end the order."""
     original_no: str
+    """The number that this one replaces or was to replace or cancel; empty if there is none."""
     remaining_qty: int
     ts_ns: int
 
@@ -98,7 +106,10 @@ StreamEvent: TypeAlias = FillEvent | OrderNotice
 
 
 class BrokerOrder(NamedTuple):
-    """One row of the day's orders; the same fields as `qts.execution.interfaces.ListedOrder`."""
+    """One row of the day's orders; the same fields as `qts.execution.interfaces.ListedOrder`.
+
+    Each number of an order has a row of its own: what an amendment takes over is no longer in the row that it replaces.
+    """
 
     broker_no: str
     original_no: str
@@ -106,9 +117,12 @@ class BrokerOrder(NamedTuple):
     side: Side
     kind: OrderType
     qty: int
+    """What was to be traded when this number was given."""
     limit: int
     filled_qty: int
+    """Filled under this number."""
     remaining_qty: int
+    """What works on under this number; 0 unless it is live."""
     is_live: bool
     ts_ns: int
 

@@ -122,9 +122,11 @@ class Checked(Wrapped):
         orders = self._today()
         if utc_date(event.ts_ns, _KST_S) != self._day:
             return  # of yesterday: today's lists need not have it
-        orders.add(event.broker_no)
         if isinstance(event, FillEvent):
             self._fills[event.event_id] = event
+            orders.add(event.broker_no)
+        elif event.kind != "REJECTED" or not event.original_no:  # the number of a refused request is no order's
+            orders.add(event.broker_no)
 
     def _today(self) -> set[str]:
         """Numbers of the day that it is now."""

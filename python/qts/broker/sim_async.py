@@ -1,13 +1,13 @@
-"""The simulated broker behind the asynchronous port, in this process: every delay and every cut is the caller's choice."""
+"""The simulated broker behind the asynchronous port, in this process: every delay and every cut is a choice."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qts.broker.asynchronous import AnswerLost, NotSent, Rejected
-from qts.broker.wrapped import Ears, redeem
+from qts.broker.wrapped import Amendments, Ears, redeem
 from qts.clock import NS_PER_S
 
 if TYPE_CHECKING:
@@ -60,11 +60,15 @@ class SimAsyncBroker:
         self._clock = clock
         self._delays = delays or SimDelays()
         self._ears = Ears()
-        self._leaving: deque[StreamEvent] = deque()
+        self._amendments = Amendments()
+        self._ears.subscribe(self._amendments.hear)
+        self._leaving: deque[tuple[int, StreamEvent]] = deque()
+        self._connection = 0
+        self._due_ns: int | None = None
         self._is_connected = False
         self._is_stream_up = False
         self._unreachable = False
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: set[asyncio.Future[Any]] = set()
 
     @property
     def capability(self) -> Capability:
@@ -90,8 +94,12 @@ class SimAsyncBroker:
         """Send on what the book has to say, to arrive after the stream's delay."""
         loop = asyncio.get_running_loop()
         for event in self._book.notices():
-            self._leaving.append(event)
+            self._leaving.append((self._connection, event))
             loop.call_later(self._delays.stream_ms / 1_000, self._deliver)
+        due_ns = self._book.next_due_ns()
+        if due_ns is not None and due_ns != self._due_ns:
+            self._due_ns = due_ns
+            loop.call_later(max(0, due_ns - self._clock.now_ns()) / NS_PER_S, self._pass_time)
 
     def cut(self, *, link: bool = True, stream: bool = True, reachable: bool = True) -> None:
         """Break connections now: answers under way are lost, notices under way too.
@@ -109,6 +117,8 @@ class SimAsyncBroker:
                     answer.set_exception(AnswerLost("connection lost"))
         if stream:
             self._is_stream_up = False
+            self._connection += 1
+            self._amendments.give_up()
 
     async def connect(self) -> None:
         """Connect what is not connected."""
@@ -138,13 +148,16 @@ class SimAsyncBroker:
         )
 
     async def modify(self, permit: SendPermit) -> ModifyAck:
-        """Amend an order."""
+        """Amend an order, and wait for what the exchange says to it."""
         self._check_link(permit)
         message = redeem(permit, "AMEND", self._clock.now_ns())
-        return await self._carry(
+        taken = await self._carry(
             lambda: self._book.amend(
                 broker_no=message.broker_no, limit=message.limit, qty=message.qty, now_ns=self._clock.now_ns()
             )
+        )
+        return await self._amendments.outcome(
+            taken, self._delays.answer_timeout_ms / 1_000, is_heard=self._is_stream_up
         )
 
     async def cancel(self, permit: SendPermit) -> CancelAck:
@@ -189,7 +202,12 @@ class SimAsyncBroker:
     async def _ask(self, question: Callable[[], T]) -> T:
         if not self._is_connected:
             raise NotSent("not connected")
-        return await self._carry(question)
+
+        def counted() -> T:
+            self._book.charge(self._clock.now_ns())
+            return question()
+
+        return await self._carry(counted)
 
     async def _carry(self, deed: Callable[[], T]) -> T:
         """Do the deed when the request has arrived, whether or not anybody still waits, and return when it is back."""
@@ -206,19 +224,24 @@ class SimAsyncBroker:
             self.tell()
 
         loop.call_later(self._delays.there_ms / 1_000, arrive)
-        self._waiting.add(answer)  # type: ignore[arg-type]
+        self._waiting.add(answer)
         try:
-            async with asyncio.timeout(self._delays.answer_timeout_ms * 1_000_000 / NS_PER_S):
+            async with asyncio.timeout(self._delays.answer_timeout_ms / 1_000):
                 return await answer
         except TimeoutError:
             raise AnswerLost("no answer in time") from None
         finally:
-            self._waiting.discard(answer)  # type: ignore[arg-type]
+            self._waiting.discard(answer)
 
     def _deliver(self) -> None:
-        event = self._leaving.popleft()
-        if self._is_stream_up:
+        connection, event = self._leaving.popleft()
+        if self._is_stream_up and connection == self._connection:
             self._ears.tell(event)
+
+    def _pass_time(self) -> None:
+        self._due_ns = None
+        self._book.pass_time(self._clock.now_ns())
+        self.tell()
 
 
 def _answer(answer: asyncio.Future[T], result: T) -> None:

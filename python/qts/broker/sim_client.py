@@ -19,13 +19,13 @@ from qts.broker.asynchronous import (
     NotSent,
     OrderAck,
 )
-from qts.broker.wrapped import Ears, redeem
+from qts.broker.wrapped import Amendments, Ears, redeem
 from qts.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from qts.broker.asynchronous import Message, SendPermit, StreamEvent
+    from qts.broker.asynchronous import Message, RejectKind, SendPermit, StreamEvent
     from qts.clock import Clock
 
 T = TypeVar("T")
@@ -197,7 +197,10 @@ class SimSocketBroker:
         self._line = Line(host, port, connect_timeout_ms=connect_timeout_ms, answer_timeout_ms=answer_timeout_ms)
         self._stream: asyncio.Task[None] | None = None
         self._is_stream_up = False
+        self._answer_s = answer_timeout_ms / 1_000
         self._ears = Ears()
+        self._amendments = Amendments()
+        self._ears.subscribe(self._amendments.hear)
         self._connecting = asyncio.Lock()
         self._capability = _UNKNOWN_YET
 
@@ -250,13 +253,14 @@ class SimSocketBroker:
         return _read(OrderAck, await self._write(permit, "place", fields))
 
     async def modify(self, permit: SendPermit) -> ModifyAck:
-        """Amend an order."""
+        """Amend an order, and wait for what the exchange says to it."""
 
         def fields() -> Mapping[str, object]:
             message = redeem(permit, "AMEND", self._clock.now_ns())
             return {"broker_no": message.broker_no, "limit": message.limit, "qty": message.qty}
 
-        return _read(ModifyAck, await self._write(permit, "amend", fields))
+        taken = _read(ModifyAck, await self._write(permit, "amend", fields))
+        return await self._amendments.outcome(taken, self._answer_s, is_heard=self._is_stream_up)
 
     async def cancel(self, permit: SendPermit) -> CancelAck:
         """Cancel an order."""
@@ -335,6 +339,7 @@ class SimSocketBroker:
             pass  # seen in `is_stream_up`; what was missed is in the lists
         finally:
             self._is_stream_up = False
+            self._amendments.give_up()
             writer.close()
 
 
@@ -365,14 +370,26 @@ class SimMarketLine:
         """Stop the trading of a symbol, or let it go on."""
         await self._line.ask("halt", lambda: {"symbol": symbol, "halted": halted})
 
-    async def fill_now(self, broker_no: str, qty: int) -> int:
-        """Fill a working order up to `qty` at its price and return how much was."""
-        answer = await self._line.ask("fill_now", lambda: {"broker_no": broker_no, "qty": qty})
-        return wire.natural(answer["filled"])
+    async def fill_now(self, broker_no: str, qty: int, price: int) -> bool:
+        """Fill a part of an order whatever the market shows; False if it cannot be."""
+        answer = await self._line.ask("fill_now", lambda: {"broker_no": broker_no, "qty": qty, "price": price})
+        return wire.truth(answer["filled"])
 
-    async def reject_next(self, reason: str) -> None:
-        """Refuse the next order."""
-        await self._line.ask("reject_next", lambda: {"reason": reason})
+    async def reject_next(self, kind: RejectKind, action: str = "") -> None:
+        """Refuse the next request, or the next PLACE, AMEND or CANCEL."""
+        await self._line.ask("reject_next", lambda: {"kind": kind, "action": action})
+
+    async def reject_next_at_exchange(self) -> None:
+        """Take the next order and have the exchange refuse it."""
+        await self._line.ask("reject_next_at_exchange", dict)
+
+    async def transfer_in(self, symbol: str, qty: int, cost: int) -> None:
+        """Add to what is held."""
+        await self._line.ask("transfer_in", lambda: {"symbol": symbol, "qty": qty, "cost": cost})
+
+    async def end_session(self) -> None:
+        """End the session: what works expires."""
+        await self._line.ask("end_session", dict)
 
 
 def _read(shape: type[T], line: Mapping[str, object]) -> T:

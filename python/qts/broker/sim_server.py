@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from qts.broker import wire
 from qts.broker.asynchronous import Rejected
 from qts.broker.sim_book import SimBook
-from qts.clock import SystemClock
+from qts.clock import NS_PER_S, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,15 @@ _BEHIND_MOST: Final = 1 << 22
 """Bytes that a listener may have not read yet before its connection is cut."""
 
 
+_COUNTED: Final = frozenset({"orders", "fills", "positions", "cash", "ping"})
+"""Questions that count against the broker's rate as orders do."""
+
+
 class _Deed(NamedTuple):
     """What can be asked for: the fields it takes, and what carries it out."""
 
     fields: Mapping[str, Callable[[object], Any]]
-    do: Callable[..., Mapping[str, object] | list[dict[str, object]]]
+    do: Callable[..., Mapping[str, object] | list[dict[str, object]] | None]
 
 
 class SimServer:
@@ -51,6 +55,7 @@ class SimServer:
         self._latency_s = latency_ms / 1_000
         self._alive_s = alive_ms / 1_000
         self._listeners: set[asyncio.StreamWriter] = set()
+        self._due_ns: int | None = None
         self._deeds = self._table()
 
     async def serve(self, host: str, port: int, *, ready: Callable[[int], None], stop: asyncio.Event) -> None:
@@ -88,10 +93,14 @@ class SimServer:
             raise wire.Unreadable(f"{name[:40]!r} with {sorted(line)!s:.80}")
         fields = {key: check(line[key]) for key, check in deed.fields.items()}
         try:
+            if name in _COUNTED:
+                self._book.charge(self._clock.now_ns())
             result = deed.do(**fields)
-            answer = wire.listing(number, result) if isinstance(result, list) else wire.answer(number, result)
+            answer = wire.listing(number, result) if isinstance(result, list) else wire.answer(number, result or {})
         except Rejected as error:
             answer = wire.refusal(number, error)
+        except (ValueError, OverflowError) as error:  # a symbol that nobody knows, a figure out of range
+            raise wire.Unreadable(str(error)) from None
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, writer.write, answer)
         else:
@@ -101,6 +110,16 @@ class SimServer:
     def _tell(self) -> None:
         for event in self._book.notices():
             self._push(wire.notice(event))
+        due_ns = self._book.next_due_ns()
+        if due_ns is not None and due_ns != self._due_ns:
+            self._due_ns = due_ns
+            wait_s = max(0, due_ns - self._clock.now_ns()) / NS_PER_S
+            asyncio.get_running_loop().call_later(wait_s, self._pass_time)
+
+    def _pass_time(self) -> None:
+        self._due_ns = None
+        self._book.pass_time(self._clock.now_ns())
+        self._tell()
 
     def _push(self, data: bytes) -> None:
         for writer in tuple(self._listeners):
@@ -113,8 +132,7 @@ class SimServer:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._alive_s)
-            self._book.pass_time(self._clock.now_ns())
-            self._tell()
+            self._pass_time()
             self._push(wire.ALIVE)
 
     def _table(self) -> dict[str, _Deed]:
@@ -135,22 +153,21 @@ class SimServer:
             "fills": _Deed({"since_ns": whole}, lambda since_ns: _dicts(book.fills(since_ns))),
             "positions": _Deed({}, lambda: _dicts(book.positions())),
             "cash": _Deed({}, lambda: book.cash()._asdict()),
-            "quote": _Deed(quote, lambda **f: _nothing(book.quote(**f, now_ns=now()))),
-            "trade": _Deed(
-                {"symbol": symbol, "price": whole, "qty": whole}, lambda **f: _nothing(book.trade(**f, now_ns=now()))
-            ),
-            "halt": _Deed(
-                {"symbol": symbol, "halted": wire.truth}, lambda **f: _nothing(book.halt(**f, now_ns=now()))
-            ),
+            "quote": _Deed(quote, lambda **f: book.quote(**f, now_ns=now())),
+            "trade": _Deed({"symbol": symbol, "price": whole, "qty": whole}, lambda **f: book.trade(**f, now_ns=now())),
+            "halt": _Deed({"symbol": symbol, "halted": wire.truth}, lambda **f: book.halt(**f, now_ns=now())),
             "fill_now": _Deed(
-                {"broker_no": number, "qty": whole}, lambda **f: {"filled": book.fill_now(**f, now_ns=now())}
+                {"broker_no": number, "qty": whole, "price": whole},
+                lambda **f: {"filled": book.fill_now(**f, now_ns=now())},
             ),
-            "reject_next": _Deed({"reason": wire.text}, lambda reason: _nothing(book.reject_next(reason))),
+            "reject_next": _Deed(
+                {"kind": wire.reject_kind, "action": wire.action},
+                lambda kind, action: book.reject_next(kind, action or None),
+            ),
+            "reject_next_at_exchange": _Deed({}, book.reject_next_at_exchange),
+            "transfer_in": _Deed({"symbol": symbol, "qty": whole, "cost": whole}, book.transfer_in),
+            "end_session": _Deed({}, lambda: book.end_session(now())),
         }
-
-
-def _nothing(_: None) -> dict[str, object]:
-    return {}
 
 
 def _dicts(rows: Sequence[Any]) -> list[dict[str, object]]:

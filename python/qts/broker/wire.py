@@ -24,11 +24,14 @@ The client asks `{"id": 7, "do": "place", ...}`. The server answers with lines t
 | quote | symbol, bid, bid_qty, ask, ask_qty | nothing: the market has moved |
 | trade | symbol, price, qty | nothing |
 | halt | symbol, halted | nothing |
-| fill_now | broker_no, qty | filled |
-| reject_next | reason | nothing |
+| fill_now | broker_no, qty, price | filled |
+| reject_next | kind, action (empty: any) | nothing |
+| reject_next_at_exchange | - | nothing |
+| transfer_in | symbol, qty, cost | nothing |
+| end_session | - | nothing |
 
-The last five are for who plays the market. Notices are lines `{"notice": "FILL" | "ORDER" | "ALIVE", ...}`; ALIVE comes
-when nothing else has come for a while, so that silence means a broken line.
+From `quote` on they are for who plays the market. Notices are lines `{"notice": "FILL" | "ORDER" | "ALIVE", ...}`;
+ALIVE comes again and again, so that silence means a broken line.
 
 A line that cannot be read, whoever sent it, is never guessed at: `Unreadable`, and the connection ends.
 """
@@ -67,6 +70,7 @@ SIDES: Final = frozenset({"BUY", "SELL"})
 KINDS: Final = frozenset({"LIMIT", "MARKET"})
 TIFS: Final = frozenset({"DAY", "IOC"})
 _REJECT_KINDS: Final = frozenset({"TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"})
+_ACTIONS: Final = frozenset({"", "PLACE", "AMEND", "CANCEL"})
 _NOTICE_KINDS: Final = frozenset({"ACCEPTED", "AMENDED", "CANCELLED", "REJECTED", "EXPIRED"})
 
 
@@ -152,6 +156,7 @@ def _maybe(check: Callable[[object], int]) -> Callable[[object], int | None]:
 
 
 side, order_kind, tif = _one_of(SIDES), _one_of(KINDS), _one_of(TIFS)
+reject_kind, action = _one_of(_REJECT_KINDS), _one_of(_ACTIONS)
 
 _FIELDS: Final[Mapping[type, Mapping[str, Callable[[object], object]]]] = {
     OrderAck: {"broker_no": number_text, "ts_ns": natural},
@@ -231,7 +236,7 @@ def rejected(line: Mapping[str, object]) -> Rejected:
     """Read the fields of a refusal."""
     if line.keys() != {"kind", "code", "text"}:
         raise Unreadable("a refusal that does not say kind, code and text")
-    kind = cast("RejectKind", _one_of(_REJECT_KINDS)(line["kind"]))
+    kind = cast("RejectKind", reject_kind(line["kind"]))
     return Rejected(kind, text(line["code"]), text(line["text"]))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qts._core import PermitRefused
-from qts.broker.asynchronous import NotSent
+from qts.broker.asynchronous import AnswerLost, NotSent, OrderNotice, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Message,
         ModifyAck,
         OrderAck,
+        RejectKind,
         SendPermit,
         StreamEvent,
     )
@@ -67,6 +68,53 @@ class Ears:
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a listener of a broker's stream failed", "exception": error}
                 )
+
+
+class Amendments:
+    """Amendments that a broker has taken, until the exchange has said what became of them."""
+
+    _REMEMBERED: Final = 256
+
+    def __init__(self) -> None:
+        self._said: dict[str, OrderNotice] = {}
+        self._waiting: dict[str, asyncio.Future[OrderNotice]] = {}
+
+    def hear(self, event: StreamEvent) -> None:
+        """Take what the stream says; it may come before the broker's own answer."""
+        if not isinstance(event, OrderNotice) or not event.original_no or event.kind not in {"AMENDED", "REJECTED"}:
+            return
+        if (waiting := self._waiting.get(event.broker_no)) is not None:
+            if not waiting.done():
+                waiting.set_result(event)
+            return
+        self._said[event.broker_no] = event
+        if len(self._said) > self._REMEMBERED:
+            del self._said[next(iter(self._said))]
+
+    def give_up(self) -> None:
+        """Nothing will be heard any more: whoever waits gets `AnswerLost`."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(AnswerLost("the stream broke before the exchange said what became of it"))
+
+    async def outcome(self, taken: ModifyAck, timeout_s: float, *, is_heard: bool) -> ModifyAck:
+        """Return what has gone through; `Rejected` if it has not, `AnswerLost` if nobody says or nobody hears it."""
+        number = taken.broker_no
+        if (said := self._said.pop(number, None)) is None:
+            if not is_heard:
+                raise AnswerLost("the stream is down: nobody says what became of it")
+            self._waiting[number] = waiting = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    said = await waiting
+            except TimeoutError:
+                raise AnswerLost("the exchange did not say in time what became of it") from None
+            finally:
+                del self._waiting[number]
+        if said.kind == "REJECTED":
+            kind: RejectKind = "PERMANENT" if said.remaining_qty else "ALREADY_DONE"
+            raise Rejected(kind, "", "refused by the exchange")
+        return taken._replace(ts_ns=said.ts_ns)
 
 
 class Wrapped:

@@ -43,6 +43,7 @@ class Admission:
         """Whether entries wait for the end of the recovery."""
 
     def precheck(self, execution: Execution, now_ns: int) -> State | None:
+        """Ask whether the decision may go; an exit waits for the entry that it pre-empts, any for a link just lost."""
         context, config = self._context, self._context.config
         if now_ns >= execution.started_ns + config.precheck_timeout_ns:
             execution.reason = execution.reason or Refusal.EXPIRED.value
@@ -118,6 +119,7 @@ class Admission:
             context.tell(execution, "GR066", f"{execution.decision.symbol}: entries refused for stale prices")
 
     def split(self, execution: Execution, now_ns: int) -> State | None:
+        """Cut the order into children."""
         context = self._context
         since = context.timer()
         sizes = self._sizes(execution.decision.instrument)
@@ -137,6 +139,7 @@ class Admission:
         return State.SENDING
 
     def send(self, execution: Execution, now_ns: int) -> State | None:
+        """Send what is due, and wait until each of it has an answer, for as long as that may take."""
         context = self._context
         over_ns = execution.entered_ns + context.config.sending_timeout_ns
         if now_ns >= over_ns:

@@ -7,7 +7,7 @@ without an answer is lost, unless its permit was never redeemed.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from qts.broker.asynchronous import AnswerLost, BrokerError, NotSent, Rejected
 from qts.clock import NS_PER_S
@@ -30,7 +30,10 @@ Carried: TypeAlias = Send | Modify | Cancel
 _TEXTS: Final = Phrasebook(
     {
         "lost": ("order {order}: no answer to {action}: {why}", "주문 {order}: {action} 응답 없음: {why}"),
-        "broken": ("the broker's adapter failed at {action}: {why}", "브로커 어댑터가 {action} 처리 중 실패했습니다: {why}"),
+        "broken": (
+            "the broker's adapter failed at {action}: {why}",
+            "브로커 어댑터가 {action} 처리 중 실패했습니다: {why}",
+        ),
         "slow": ("nothing within {seconds} s", "{seconds}초 안에 응답 없음"),
     }
 )
@@ -49,10 +52,6 @@ class _Watched:
         return self._permit.action
 
     @property
-    def is_exit(self) -> bool:
-        return self._permit.is_exit
-
-    @property
     def order_id(self) -> int:
         return self._permit.order_id
 
@@ -61,7 +60,7 @@ class _Watched:
         message = self._permit.redeem(now_ns)
         self.is_redeemed = True
         self._probe("permit.redeemed")
-        return message
+        return cast("Message", message)  # the same fields, seen from the other side
 
     def void(self) -> None:
         if not self.is_redeemed:
@@ -82,6 +81,8 @@ class Calls:
         answer_timeout_ns: how long an answer may take.
         on_answer: is called after each; an order may have a number now that fills are waiting for.
         on_gap: is called with a reason when the broker is to be asked.
+        on_amend_lost: is called with an order; lists will say whether its amendment went through.
+        is_entry: whether a command opens or enlarges a position.
         spawn: starts a task.
         probe: see `Probe`.
     """
@@ -99,6 +100,8 @@ class Calls:
         answer_timeout_ns: int,
         on_answer: Callable[[], None],
         on_gap: Callable[[str], None],
+        on_amend_lost: Callable[[int], None],
+        is_entry: Callable[[Carried], bool],
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
         probe: Probe,
     ) -> None:
@@ -112,6 +115,8 @@ class Calls:
         self._timeout_s = answer_timeout_ns / NS_PER_S
         self._on_answer = on_answer
         self._on_gap = on_gap
+        self._on_amend_lost = on_amend_lost
+        self._is_entry = is_entry
         self._spawn = spawn
         self._probe = probe
         self.busy: dict[int, int] = {}
@@ -119,12 +124,17 @@ class Calls:
 
     def carry(self, commands: Iterable[Carried]) -> None:
         """Carry commands out that were given together: cancels first, then exits, then the rest, all at once."""
-        ordered = sorted(commands, key=_rank)
+        ordered = sorted(commands, key=self._rank)
         if not ordered:
             return
         for command in ordered:
             self.busy[command.order_id] = self.busy.get(command.order_id, 0) + 1
         self._spawn(self._carry(ordered), "commands")
+
+    def _rank(self, command: Carried) -> int:
+        if isinstance(command, Cancel):
+            return 0
+        return 2 if self._is_entry(command) else 1
 
     async def _carry(self, commands: list[Carried]) -> None:
         """Wait for the records of all, which are in one commit group, and start the calls."""
@@ -148,7 +158,7 @@ class Calls:
             problem = error
         except TimeoutError:
             problem = AnswerLost(_TEXTS("slow", seconds=self._timeout_s))
-        except Exception as error:  # noqa: BLE001 - an adapter may not, and the order may be out all the same
+        except Exception as error:  # an adapter may not, and the order may be out all the same
             self._codes.report("FS040", _TEXTS("broken", action=command.action, why=repr(error)))
             problem = AnswerLost(repr(error))
         finally:
@@ -185,25 +195,26 @@ class Calls:
         is_written: bool,
     ) -> None:
         why = "; ".join(map(str, problem.args)) if problem else ""
+        number = answer.broker_no if answer else ""
         self._guard.heard(problem)
         if isinstance(problem, AnswerLost):
             self._codes.report("FS042", _TEXTS("lost", order=command.order_id, action=command.action, why=why))
         if isinstance(command, Send):
-            self._tell_of_place(command.order_id, answer, problem, why, is_written=is_written)
+            self._tell_of_place(command.order_id, number, problem, why, is_written=is_written)
         elif isinstance(command, Modify):
-            self._tell_of_amend(command.order_id, answer, problem, why, is_written=is_written)
+            self._tell_of_amend(command.order_id, number, problem, why, is_written=is_written)
         else:
             self._tell_of_cancel(command.order_id, problem, why, is_written=is_written)
 
     def _tell_of_place(
-        self, order_id: int, answer: Any, problem: BrokerError | None, why: str, *, is_written: bool
+        self, order_id: int, broker_no: str, problem: BrokerError | None, why: str, *, is_written: bool
     ) -> None:
         now_ns = self._now()
         match problem:
             case None:
-                self._gateway.on_ack(order_id, answer.broker_no, now_ns)
+                self._gateway.on_ack(order_id, broker_no, now_ns)
                 self._probe("place.booked")
-                self._pipeline.on_sent(order_id, answer.broker_no, now_ns)
+                self._pipeline.on_sent(order_id, broker_no, now_ns)
             case Rejected():
                 self._gateway.on_reject(order_id, now_ns)
                 self._probe("place.booked")
@@ -218,15 +229,15 @@ class Calls:
                 self._pipeline.on_lost(order_id, why, now_ns)
 
     def _tell_of_amend(
-        self, order_id: int, answer: Any, problem: BrokerError | None, why: str, *, is_written: bool
+        self, order_id: int, broker_no: str, problem: BrokerError | None, why: str, *, is_written: bool
     ) -> None:
         now_ns = self._now()
         match problem:
             case None:
-                if self._gateway.find(answer.broker_no) != order_id:  # else a list has told already
-                    self._gateway.on_amended(order_id, answer.broker_no, now_ns)
+                if self._gateway.find(broker_no) != order_id:  # else a list has told already
+                    self._gateway.on_amended(order_id, broker_no, now_ns)
                 self._probe("amend.booked")
-                self._pipeline.on_amended(order_id, answer.broker_no, now_ns)
+                self._pipeline.on_amended(order_id, broker_no, now_ns)
             case Rejected():
                 self._gateway.on_amend_refused(order_id, now_ns)
                 self._pipeline.on_amend_rejected(order_id, problem.kind, problem.code, problem.text, now_ns)
@@ -238,7 +249,7 @@ class Calls:
             case _:
                 self._gateway.on_lost(order_id, now_ns)
                 self._pipeline.on_amend_lost(order_id, why, now_ns)
-                self._on_gap("amend lost")
+                self._on_amend_lost(order_id)
 
     def _tell_of_cancel(self, order_id: int, problem: BrokerError | None, why: str, *, is_written: bool) -> None:
         now_ns = self._now()
@@ -262,9 +273,3 @@ class Calls:
     def _ask_how_it_ended(self, problem: Rejected) -> None:
         if problem.kind == "ALREADY_DONE":
             self._on_gap("already done")
-
-
-def _rank(command: Carried) -> int:
-    if isinstance(command, Cancel):
-        return 0
-    return 1 if command.permit.is_exit else 2

@@ -14,7 +14,6 @@ from qts.execution.tally import CodeTally
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qts.broker.contracts import Side
     from qts.execution.config import ExecutionConfig
     from qts.execution.contracts import ActionClass
     from qts.execution.execution import Child, Execution
@@ -113,9 +112,9 @@ class Context:
             self._journal.append("ORDER_EVENT", record)
 
     def late_event(self, order_id: int, event: str, now_ns: int, text: str) -> None:
-        """Journal an answer to an order whose execution is over."""
-        if self._writes:
-            execution_id, split_id = self.late.get(order_id, ("", ""))
+        """Journal an answer to an order whose execution is over; of one that nobody here sent there is no record."""
+        if self._writes and order_id in self.late:
+            execution_id, split_id = self.late[order_id]
             self._journal.append(
                 "ORDER_EVENT", event_record(execution_id, split_id, order_id, event, now_ns, text=text)
             )
@@ -123,13 +122,11 @@ class Context:
     def place(self, execution: Execution, child: Child, action: ActionClass, limit: int, now_ns: int) -> None:
         """Take a child through the gateway and hand it out; OrderRefused if a gate says no."""
         decision = execution.decision
-        side: Side = execution_side(execution, child)
-        kind = "MARKET" if child.is_market else "LIMIT"
         permit = self.gateway.request(
             decision.instrument,
             decision.pool_id,
-            side,
-            kind,
+            execution_side(execution, child),
+            child.kind,
             "DAY",
             limit,
             child.remaining,
@@ -183,9 +180,8 @@ class Context:
     def _intend(self, execution: Execution, child: Child, action: str, limit: int, qty: int, now_ns: int) -> int:
         if not self._writes:
             return 0
-        kind = "MARKET" if child.is_market else "LIMIT"
         return self._journal.append(
-            "ORDER_INTENT", intent_record(execution, child, action, kind, "DAY", limit, qty, now_ns)
+            "ORDER_INTENT", intent_record(execution, child, action, child.kind, "DAY", limit, qty, now_ns)
         )
 
 

@@ -1,4 +1,4 @@
-"""Stage 6: out of it, in this order: send nothing more, cancel everything, wait for what is confirmed, sell that, see it flat.
+"""Stage 6: send nothing more, cancel everything, wait for what is confirmed, sell that, and see it flat.
 
 An escape is over when nothing lives and its goal is reached, or when a stronger holder has the exit. It is never given
 up: what takes too long is told (FS092 rises to FAIL), and an operator may take it over.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from qts.execution.cancels import Cancels
     from qts.execution.context import Context
+    from qts.execution.contracts import ActionClass
     from qts.execution.execution import Execution
     from qts.execution.send import AsyncSend
 
@@ -134,7 +135,7 @@ class EmergencyEscape:
             execution.escape_qty = may_sell
             said = f"{execution.decision.symbol}: {may_sell} liquidated ({execution.escape_reason})"
             context.tell(execution, "FS092", said, effect=context.tally.flattened())
-        action = "RUNNING_EXIT" if execution.exit_running else "PROTECTIVE_EXIT"
+        action: ActionClass = "RUNNING_EXIT" if execution.exit_running else "PROTECTIVE_EXIT"
         decision = execution.decision
         side = decision.side if not execution.is_entry else ("SELL" if decision.side == "BUY" else "BUY")
         bound = market_bound(context, decision.instrument, side, 0, now_ns)

@@ -8,6 +8,7 @@ from qts.execution.contracts import EscapeMode, EscapeReason, State
 from qts.execution.states import ChildState
 
 if TYPE_CHECKING:
+    from qts.broker.contracts import OrderType
     from qts.execution.contracts import ExecutionFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
 
 NEVER: Final = 1 << 62
@@ -97,6 +98,11 @@ class Child:
         self.cancel_due_ns = 0
         self.cancel_asked_ns = NEVER
         """When the cancel that is on its way was handed out."""
+
+    @property
+    def kind(self) -> OrderType:
+        """Limit or market."""
+        return "MARKET" if self.is_market else "LIMIT"
 
     @property
     def remaining(self) -> int:
@@ -257,11 +263,11 @@ class Execution:
             return
         if before == 0:
             self.pending -= 1
-        elif before < 7:  # noqa: PLR2004 - between PENDING and FILLED: out
+        elif before < 7:  # between PENDING and FILLED: out
             self.out -= 1
         if state == 0:
             self.pending += 1
-        elif state < 7:  # noqa: PLR2004
+        elif state < 7:
             self.out += 1
         child.state = state
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from qts._core import journal_records
-from qts.broker.asynchronous import FillEvent
 from qts.codes import DataError
-from qts.execution.contracts import TERMINAL, OrderDecision, State
+from qts.execution.contracts import TERMINAL, OrderDecision, SplitStrategy, State
 from qts.execution.journal import VERSION
 from qts.execution.records import read_decision
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from qts.broker.asynchronous import FillEvent
     from qts.broker.contracts import OrderType, Side, TimeInForce, Track
 
 OrderStanding: TypeAlias = Literal["UNKNOWN", "ACCEPTED", "CANCELLED", "EXPIRED", "REJECTED", "ABSENT"]
@@ -69,6 +69,8 @@ class OrderOnRecord:
     is_escape: bool
     asked_ns: int
     """When its request was recorded."""
+    sent_qty: int
+    """What it was sent with."""
     standing: OrderStanding = "UNKNOWN"
     numbers: list[str] = field(default_factory=list)
     """Every number that the broker gave it, oldest first."""
@@ -100,7 +102,7 @@ class ExecutionOnRecord:
     started_ns: int
     qty: int = 0
     hold_id: int = 0
-    strategy: str = "SINGLE"
+    strategy: SplitStrategy = "SINGLE"
     children: tuple[tuple[int, int, int | None, int, int], ...] = ()
     """Of each: sequence, quantity, limit or None, scheduled_ns, max_wait_ms."""
     reason: str = ""
@@ -119,6 +121,7 @@ class History:
 
     executions: dict[str, ExecutionOnRecord] = field(default_factory=dict)
     orders: dict[int, OrderOnRecord] = field(default_factory=dict)
+    fills: list[FillOnRecord] = field(default_factory=list)
     records: int = 0
 
     @property
@@ -210,7 +213,7 @@ def _intent(history: History, record: Mapping[str, Any]) -> None:
             if order_id in history.orders:
                 raise ValueError(f"a second request of order {order_id}")
             fields = {name: record[name] for name in _INTENT_FIELDS}
-            history.orders[order_id] = OrderOnRecord(asked_ns=record["ts_ns"], **fields)
+            history.orders[order_id] = OrderOnRecord(asked_ns=record["ts_ns"], sent_qty=record["qty"], **fields)
         case "AMEND":
             history.orders[order_id].amend = (record["limit"], record["qty"])
         case "CANCEL":
@@ -248,7 +251,10 @@ def _fill(history: History, record: Mapping[str, Any]) -> None:
     fill = FillOnRecord(**{name: record[name] for name in FillOnRecord._fields})
     if any(fill.event_id == known.event_id for known in order.fills):
         return
+    if fill.broker_no not in order.numbers:
+        order.numbers.append(fill.broker_no)
     order.fills.append(fill)
+    history.fills.append(fill)
     order.was_live = True
 
 

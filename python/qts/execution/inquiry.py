@@ -1,4 +1,4 @@
-"""Asking a broker what it has: the orders and fills of the day, one question at a time, brought into the books in order.
+"""Asking a broker what it has: orders and fills of the day, one question at a time, brought into the books in order.
 
 The list of orders is read first and the fills second, so that a fill which the list counts is among them. Then: numbers
 that amendments got while nobody heard, fills, the pipeline's doubts, and at last what has ended.
@@ -7,10 +7,11 @@ that amendments got while nobody heard, fills, the pipeline's doubts, and at las
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts.broker.asynchronous import AnswerLost, BrokerError
 from qts.clock import NS_PER_S
+from qts.codes import Phrasebook
 from qts.execution.interfaces import ListedOrder
 
 if TYPE_CHECKING:
@@ -18,18 +19,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from qts.broker.asynchronous import AsyncBrokerInterface, BrokerOrder
+    from qts.execution.books import LiveGateway
     from qts.execution.guard import BrokerGuard
     from qts.execution.intake import FillIntake, Probe
-    from qts.execution.interfaces import GatewayPort
     from qts.execution.pipeline import ExecutionPipeline
 
 POLL: Final = "poll"
 """The reason for which only what is new is asked for."""
 _MARGIN_NS: Final = 5 * NS_PER_S
-"""How far a question for what is new reaches back behind the last complete answer: clocks differ, and books are late."""
+"""How far a question for what is new reaches back behind the last complete answer: clocks differ, books are late."""
 _AGAIN_NS: Final = 1 * NS_PER_S
 """After that a question that had no answer is asked again, and one whose answer left something open."""
+_AMEND_LATE_NS: Final = 10 * NS_PER_S
+"""A request that has not arrived by then is taken for lost."""
 _ENDED: Final = frozenset({"FILLED", "CANCELLED", "EXPIRED", "REJECTED"})
+
+_TEXTS: Final = Phrasebook({"unamended": ("no list shows the amendment", "어느 목록에도 정정이 나타나지 않습니다")})
+
+
+class _Amend(NamedTuple):
+    """An amendment in doubt."""
+
+    since_ns: int
+    denied: int
+    """Lists that did not show it."""
 
 
 class Inquiry:
@@ -53,7 +66,7 @@ class Inquiry:
         self,
         *,
         broker: AsyncBrokerInterface,
-        gateway: GatewayPort,
+        gateway: LiveGateway,
         pipeline: ExecutionPipeline,
         intake: FillIntake,
         guard: BrokerGuard,
@@ -81,8 +94,11 @@ class Inquiry:
         self._turn = asyncio.Lock()
         self._complete_ns = 0
         self._vanished: dict[str, int] = {}
+        self._amends: dict[int, _Amend] = {}
         self.asked_ns = 0
         """When the last question was asked."""
+        self.rows: Sequence[BrokerOrder] = ()
+        """The orders of the last complete answer."""
 
     def ask(self, reason: str) -> None:
         """Have the broker asked soon."""
@@ -113,14 +129,16 @@ class Inquiry:
                     fills = await self._broker.query_fills(since_ns)
                     self._probe("inquiry.fills")
             except (BrokerError, TimeoutError) as error:
-                self._guard.heard(error if isinstance(error, BrokerError) else AnswerLost("no list in time"))
+                self.failed(error if isinstance(error, BrokerError) else AnswerLost("no list in time"))
                 return False
             self._guard.heard(None)
-            self._complete_ns = began_ns
+            self._complete_ns, self.rows = began_ns, rows
             self._adopt_numbers(rows)
             for fill in fills:
                 self._intake.take(fill)
             await self._intake.drained()
+            self._tell_ends(rows)
+            self._tell_of_amends(rows)
             listed = [ListedOrder(*row) for row in rows]
             self._pipeline.on_listing(listed, self._now())
             self._probe("inquiry.listed")
@@ -130,6 +148,10 @@ class Inquiry:
                 self._again_ns = self._now() + _AGAIN_NS
             self._on_told()
             return True
+
+    def failed(self, error: BrokerError) -> None:
+        """Take note of a question without a complete answer."""
+        self._guard.heard(error)
 
     async def _run(self) -> None:
         try:
@@ -154,6 +176,29 @@ class Inquiry:
             self._probe("inquiry.adopted")
             self._pipeline.on_amended(order_id, row.broker_no, now_ns)
 
+    def doubt_amend(self, order_id: int) -> None:
+        """Take note that the answer to an amendment is lost: lists will say."""
+        self._amends[order_id] = _Amend(self._now(), 0)
+        self.ask("amend lost")
+
+    def _tell_of_amends(self, rows: Sequence[BrokerOrder]) -> None:
+        """Tell of amendments that lists do not show: two of them, the second late enough for the slowest request."""
+        live = {row.broker_no for row in rows if row.is_live}
+        for order_id, doubt in tuple(self._amends.items()):
+            state, _, _, newest = self._gateway.order_state(order_id)
+            if state in _ENDED or not self._gateway.order_doubts(order_id)[1]:
+                del self._amends[order_id]
+            elif newest in live and order_id not in self._busy:
+                self._amends[order_id] = doubt._replace(denied=doubt.denied + 1)
+                if doubt.denied and self.asked_ns - doubt.since_ns >= _AMEND_LATE_NS:
+                    del self._amends[order_id]
+                    now_ns = self._now()
+                    self._gateway.on_amend_refused(order_id, now_ns)
+                    self._probe("inquiry.unamended")
+                    self._pipeline.on_amend_rejected(order_id, "TRANSIENT", "", _TEXTS("unamended"), now_ns)
+        if self._amends:
+            self._again_ns = self._now() + _AGAIN_NS
+
     def _tell_ends(self, rows: Sequence[BrokerOrder]) -> bool:
         """Tell what has ended; False if a row says something that the books do not show yet."""
         is_settled = True
@@ -165,7 +210,7 @@ class Inquiry:
                 continue
             if row.filled_qty > filled:
                 is_settled = False  # a fill is missing: it is booked before the end is
-            elif not self._is_seen_twice(row):
+            elif self._gateway.order_doubts(order_id)[0] and not self._is_seen_twice(row):
                 is_settled = False
             else:
                 now_ns = self._now()
@@ -177,8 +222,8 @@ class Inquiry:
     def _is_seen_twice(self, row: BrokerOrder) -> bool:
         """Whether an earlier list has said so too.
 
-        An order that is gone may have been amended: its new row, left out of a list that calls itself complete, would
-        make this one look like the end.
+        An order that is gone while an amendment has no answer may have been amended: its new row, left out of a list
+        that calls itself complete, would make this one look like the end.
         """
         first_ns = self._vanished.setdefault(row.broker_no, self.asked_ns)
         return first_ns < self.asked_ns

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from qts.broker.asynchronous import FillEvent
 from qts.codes import Phrasebook
+from qts.execution.history import fill_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from qts.broker.asynchronous import OrderNotice, StreamEvent
-    from qts.execution.interfaces import CodeSink, ExecutionJournal, GatewayPort
+    from qts.execution.books import LiveGateway
+    from qts.execution.interfaces import CodeSink
     from qts.execution.journal import OrderJournal
 
 PARKED_NS: Final = 1_000_000_000
@@ -35,7 +38,10 @@ _TEXTS: Final = Phrasebook(
             "fill {event} of {qty} {symbol} under broker number {number} belongs to no order known here",
             "브로커 주문번호 {number}의 체결 {event} ({symbol} {qty}주)에 해당하는 주문이 없습니다",
         ),
-        "many": ("{count} fills of unknown orders; the oldest is left out", "주문을 모르는 체결 {count}건; 가장 오래된 것을 제외합니다"),
+        "many": (
+            "{count} fills of unknown orders; the oldest is left out",
+            "주문을 모르는 체결 {count}건; 가장 오래된 것을 제외합니다",
+        ),
         "incomplete": (
             "fill {event} under broker number {number} has quantity {qty} and price {price}",
             "브로커 주문번호 {number}의 체결 {event}: 수량 {qty}, 가격 {price}",
@@ -56,6 +62,8 @@ class BookedHere(NamedTuple):
     """Of the order, or OVERFILL."""
     cumulative: int
     remaining: int
+    fee: int
+    tax: int
     event: FillEvent
 
 
@@ -84,14 +92,14 @@ class FillIntake:
     def __init__(
         self,
         *,
-        gateway: GatewayPort,
+        gateway: LiveGateway,
         journal: OrderJournal,
         codes: CodeSink,
         now: Callable[[], int],
         on_booked: Callable[[BookedHere], None],
         on_end: Callable[[int, OrderNotice], None],
         on_gap: Callable[[str], None],
-        spawn: Callable[[object, str], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
         probe: Probe = no_probe,
     ) -> None:
         self._gateway = gateway
@@ -110,6 +118,8 @@ class FillIntake:
         self._is_applying = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self.booked = 0
+        """Fills that have been booked."""
         self.duplicates = 0
         """Fills that had come before."""
 
@@ -198,14 +208,18 @@ class FillIntake:
             self._on_end(order_id, event)
             return
         self._probe("fill.book")
+        fees, taxes, _ = self._gateway.flows()
         state, cumulative, remaining, _ = self._gateway.on_fill(
             order_id, event.event_id, event.qty, event.price, event.fee, event.tax, self._now()
         )
+        fees_after, taxes_after, _ = self._gateway.flows()  # a broker that does not say yet has them as by the tables
         self._probe("fill.booked")
         if state == "DUPLICATE":
             self.duplicates += 1
             return
-        self._on_booked(BookedHere(order_id, state, cumulative, remaining, event))
+        self.booked += 1
+        fee, tax = fees_after - fees, taxes_after - taxes
+        self._on_booked(BookedHere(order_id, state, cumulative, remaining, fee, tax, event))
         if event.cumulative_qty is not None and event.cumulative_qty > cumulative:
             self._on_gap("fill missing")
 

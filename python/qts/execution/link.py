@@ -130,14 +130,27 @@ class Link:
             self._is_reconnecting = True
             self._spawn(self._reconnect(), "reconnect")
 
-    async def _reconnect(self) -> None:
-        attempt = 0
+    async def connect(self) -> None:
+        """Connect for as long as that takes; nothing is asked for afterwards."""
+        self._is_reconnecting = True
         try:
-            while not self.is_closing and not all(self._state()):
-                pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
-                attempt += 1
-                await asyncio.sleep(pause_s)
-                await self._connect()
+            await self._come_back()
+        finally:
+            self._is_reconnecting = False
+        self._seen = self._state()
+        self._on_change()
+
+    async def _come_back(self) -> None:
+        attempt = 0
+        while not self.is_closing and not all(self._state()):
+            pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
+            attempt += 1
+            await asyncio.sleep(pause_s)
+            await self._connect()
+
+    async def _reconnect(self) -> None:
+        try:
+            await self._come_back()
             if not self.is_closing:
                 await self._on_back()
         finally:

@@ -1,8 +1,8 @@
 """Executions over a broker that answers when it likes: the asynchronous driver of the pipeline.
 
 Everything happens on one event loop, and every turn of it ends the same way: commands of the pipeline are taken and
-carried out, and the one timer is set to whatever is due first. A fill is on record before it counts, a request before it
-leaves, and what a broker has not said is asked for (`inquiry`), never guessed.
+carried out, and the one timer is set to whatever is due first. A fill is on record before it counts, a request before
+it leaves, and what a broker has not said is asked for (`inquiry`), never guessed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from qts.clock import NS_PER_S
 from qts.codes import Phrasebook
 from qts.execution.calls import Calls
-from qts.execution.contracts import BookedFill
+from qts.execution.contracts import BookedFill, State
 from qts.execution.guard import BrokerGuard
 from qts.execution.inquiry import POLL, Inquiry
 from qts.execution.intake import FillIntake, no_probe
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from qts.broker.asynchronous import AsyncBrokerInterface, FillEvent, OrderNotice, StreamEvent
     from qts.broker.contracts import Track
     from qts.clock import Clock
+    from qts.execution.books import LiveGateway
     from qts.execution.calls import Carried
     from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionResult, OrderDecision
     from qts.execution.intake import BookedHere, Probe
-    from qts.execution.interfaces import CodeSink, LiveGateway
+    from qts.execution.interfaces import CodeSink
     from qts.execution.journal import OrderJournal
     from qts.execution.pipeline import ExecutionPipeline
     from qts.execution.reconcile import Report
@@ -41,7 +42,10 @@ _MS_NS: Final = 1_000_000
 
 _TEXTS: Final = Phrasebook(
     {
-        "task": ("{task} ended by an error of this program: {error}", "{task} 작업이 프로그램 오류로 끝났습니다: {error}"),
+        "task": (
+            "{task} ended by an error of this program: {error}",
+            "{task} 작업이 프로그램 오류로 끝났습니다: {error}",
+        ),
     }
 )
 
@@ -64,6 +68,8 @@ class Listener(NamedTuple):
 
     filled: Callable[[BookedFill, FillEvent], None]
     closed: Callable[[ExecutionResult], None]
+    suspend: Callable[[str], None] | None = None
+    """Is told why, when no more decisions should be made."""
 
 
 class LiveExecution:
@@ -138,6 +144,8 @@ class LiveExecution:
             answer_timeout_ns=times.answer_ns,
             on_answer=self._on_answer,
             on_gap=self._ask,
+            on_amend_lost=lambda order_id: self.inquiry.doubt_amend(order_id),
+            is_entry=self._is_entry,
             spawn=self._spawn,
             probe=probe,
         )
@@ -174,8 +182,7 @@ class LiveExecution:
             spawn=self._spawn,
             times=times.link,
         )
-        pipeline.proven_absent = self._on_proven_absent
-        pipeline.found = self._on_found
+        pipeline.set_hooks(found=self._on_found, proven_absent=self._on_proven_absent, suspend=listener.suspend)
 
     # ------------------------------------------------------------------ what others ask for
 
@@ -209,6 +216,16 @@ class LiveExecution:
         self._pipeline.on_stance(self._now())
         self._turn()
 
+    @property
+    def in_doubt(self) -> int:
+        """Orders that may or may not live at the broker."""
+        return self._pipeline.unknown_orders
+
+    def open_for_entries(self) -> None:
+        """Take entries from now on: recovery is done."""
+        self._pipeline.open_for_entries()
+        self._turn()
+
     async def reconcile(self) -> Report | None:
         """Compare the books with the broker's now; None if it gave no complete answer."""
         report = await self.reconciler.run()
@@ -218,9 +235,9 @@ class LiveExecution:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Subscribe, and connect; a broker that cannot be reached is tried again and again meanwhile."""
+        """Subscribe, and connect for as long as that takes; then what a restart wants done is done."""
         self._unsubscribe = self._broker.subscribe_fills(self._on_event)
-        self.link.look(self._now())
+        await self.link.connect()
         self._turn()
 
     async def close(self) -> None:
@@ -264,15 +281,17 @@ class LiveExecution:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        due = [self.link.next_due_ns(), self._reconcile_due]
-        for source in (self._pipeline, self.intake, self.inquiry):
-            if (at_ns := source.next_due_ns()) is not None:
-                due.append(at_ns)
-        if (at_ns := self._poll_due()) is not None:
-            due.append(at_ns)
+        due = (
+            self.link.next_due_ns(),
+            self._reconcile_due,
+            self._pipeline.next_due_ns(),
+            self.intake.next_due_ns(),
+            self.inquiry.next_due_ns(),
+            self._poll_due(),
+        )
         if self._timer is not None:
             self._timer.cancel()
-        delay_s = max(0, min(due) - self._now()) / NS_PER_S
+        delay_s = max(0, min(at_ns for at_ns in due if at_ns is not None) - self._now()) / NS_PER_S
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
 
     def _on_timer(self) -> None:
@@ -300,6 +319,10 @@ class LiveExecution:
         begin_ns = self._heard_ns + self._times.stream_silence_ns if self._broker.is_stream_up else self._polled_ns
         return max(begin_ns, self._polled_ns + self._times.poll_ns, self.inquiry.asked_ns + self._times.poll_ns)
 
+    def _is_entry(self, command: Carried) -> bool:
+        execution = self._pipeline.live.get(command.execution_id)
+        return execution is not None and execution.is_entry and execution.state is not State.ESCAPING
+
     def _has_orders(self) -> bool:
         return bool(self._pipeline.live)
 
@@ -319,11 +342,11 @@ class LiveExecution:
             booked.order_id,
             event.qty,
             event.price,
-            event.fee or 0,
-            event.tax or 0,
+            booked.fee,
+            booked.tax,
             booked.cumulative,
             booked.remaining,
-            event.ts_ns,
+            self._now(),
             overfill=booked.state in {"OVERFILL", "OVERSOLD"},
         )
         self._pipeline.on_fill(fill)
@@ -333,7 +356,7 @@ class LiveExecution:
 
     def _on_end(self, order_id: int, notice: OrderNotice) -> None:
         """An order has ended, or changed, as the stream tells it: behind every fill that it told before."""
-        if notice.kind in {"ACCEPTED", "AMENDED"}:
+        if notice.kind == "ACCEPTED" or notice.kind == "AMENDED":
             return  # the answer, or a list, says so too, and says more
         now_ns = self._now()
         _, _, remaining, newest = self._gateway.order_state(order_id)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from qts.broker.asynchronous import AsyncBrokerInterface, BrokerCash, BrokerOrder, BrokerPosition
+    from qts.execution.books import LiveGateway
     from qts.execution.inquiry import Inquiry
     from qts.execution.intake import FillIntake
-    from qts.execution.interfaces import CodeSink, LiveGateway
+    from qts.execution.interfaces import CodeSink
 
 What: TypeAlias = Literal["POSITION", "CASH", "ORPHAN_ORDER", "ORPHAN_FILL", "ORDER"]
 
@@ -85,15 +86,6 @@ class Report(NamedTuple):
         return not self.differences
 
 
-class Books(NamedTuple):
-    """What is compared: positions by symbol, money, orders by broker number, fills without an order."""
-
-    positions: Mapping[str, int]
-    cash: int
-    orders: Mapping[str, int | None]
-    """What is filled of an order that lives, and None for one that is not known."""
-
-
 class Reconciler:
     """Compares, on one event loop.
 
@@ -132,7 +124,7 @@ class Reconciler:
         """What the last comparison found."""
 
     async def run(self) -> Report | None:
-        """Take in what is missing and compare; None if the broker gave no complete answer.
+        """Take in what is missing and compare; None if the broker gave no complete answer, or its books did not rest.
 
         Differences that nothing explains are reported and their symbols frozen for entries.
         """
@@ -160,31 +152,28 @@ class Reconciler:
     async def _compare(self) -> Report | None:
         before: tuple[Difference, ...] | None = None
         for rounds in range(1, _ROUNDS + 1):
-            found = await self._once()
-            if found is None:
+            if not await self._inquiry.look():
                 return None
-            if not found or found == before:
-                return Report(found, rounds)
-            before = found
+            booked = self._intake.booked
+            books = await self._books()
+            if books is None:
+                return None
+            await self._intake.drained()
+            if self._intake.booked == booked:  # else money moved between the questions: it says nothing
+                found = tuple(self._differences(*books, self._inquiry.rows))
+                if not found or found == before:
+                    return Report(found, rounds)
+                before = found
             await asyncio.sleep(_PAUSE_S)
-        return Report(before or (), _ROUNDS)
+        return None
 
-    async def _once(self) -> tuple[Difference, ...] | None:
-        """Compare once; None without a complete answer."""
-        if not await self._inquiry.look():
-            return None
-        booked = self._intake.booked
+    async def _books(self) -> tuple[Sequence[BrokerPosition], BrokerCash] | None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                positions = await self._broker.query_positions()
-                cash = await self._broker.query_cash()
+                return await self._broker.query_positions(), await self._broker.query_cash()
         except (BrokerError, TimeoutError) as error:
             self._inquiry.failed(error if isinstance(error, BrokerError) else AnswerLost("no books in time"))
             return None
-        await self._intake.drained()
-        if self._intake.booked != booked:  # money moved between the questions: the next round sees it at rest
-            return (Difference("ORDER", "*", booked, self._intake.booked),)
-        return tuple(self._differences(positions, cash, self._inquiry.rows))
 
     def _differences(
         self, positions: Sequence[BrokerPosition], cash: BrokerCash, orders: Sequence[BrokerOrder]

@@ -11,14 +11,14 @@ Records are JSON objects; times are UTC nanoseconds, prices and quantities in th
 | qty, hold_id | PRECHECK -> SPLITTING | what passed, and the hold that pays for it |
 | strategy, children | SPLITTING -> SENDING | list of [sequence, qty, price or null, scheduled_ns, max_wait_ms] |
 | reason, mode, attempts | anything -> ESCAPING, and ESCAPING -> ESCAPING when the mode widens or an attempt begins | |
-| disposition, filled, unsent, cancelled, residual, operator | the last | what came of it; `operator` of who acknowledged |
+| disposition, filled, unsent, cancelled, residual, operator | the last | what came of it; who acknowledged |
 
 `ORDER_INTENT`, one a request, durable before a PLACE or AMEND leaves (a cancel does not wait): execution_id, split_id,
 order_id, sequence, generation, action (PLACE, AMEND, CANCEL), instrument, symbol, track, side, kind, tif, limit, qty,
 is_escape, ts_ns.
 
-`ORDER_EVENT`, what became of it: execution_id, split_id, order_id, event, broker_no, kind, code, text, ts_ns. `event` is
-SENT, REJECTED, NOT_SENT, LOST, ABSENT, AMENDED, AMEND_REJECTED, AMEND_NOT_SENT, AMEND_LOST, CANCEL_TAKEN,
+`ORDER_EVENT`, what became of it: execution_id, split_id, order_id, event, broker_no, kind, code, text, ts_ns. `event`
+is SENT, REJECTED, NOT_SENT, LOST, ABSENT, AMENDED, AMEND_REJECTED, AMEND_NOT_SENT, AMEND_LOST, CANCEL_TAKEN,
 CANCEL_REJECTED, CANCEL_NOT_SENT, CANCEL_LOST, CANCELLED, EXPIRED, ENDED_REJECTED or LATE_FILL.
 
 `FILL` records are the driver's, written before the gateway books them.
@@ -33,7 +33,7 @@ from qts.execution.contracts import EscapeMode, EscapeReason, OrderDecision, Ris
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qts.broker.contracts import OrderType, TimeInForce
+    from qts.broker.contracts import OrderType, Side, TimeInForce
     from qts.execution.contracts import BookedFill, SplitStrategy
     from qts.execution.execution import Child, Execution
 
@@ -189,7 +189,7 @@ def event_record(
     }
 
 
-def execution_side(execution: Execution, child: Child) -> str:
+def execution_side(execution: Execution, child: Child) -> Side:
     """Return the side of a child: the liquidation of an entry goes the other way."""
     side = execution.decision.side
     if child.is_escape and execution.is_entry:

@@ -84,7 +84,7 @@ class AsyncSend:
             self._skip(execution, child)
             return
         if self._has_equal_in_flight(execution, child):
-            self._later(execution, child, now_ns + WAIT_NS)
+            execution.wake(now_ns + WAIT_NS)
             return
         if execution.is_entry and now_ns > execution.prechecked_ns and not self._is_fresh(execution, now_ns):
             self._later(execution, child, now_ns + config.poll_interval_ns)
@@ -95,7 +95,7 @@ class AsyncSend:
         child.split_id = split_id_of(execution.execution_id, child.sequence, child.generation)
         try:
             self._context.place(
-                execution, child, self._action(execution, child), self._limit(execution, child, now_ns), now_ns
+                execution, child, self._action(execution), self._limit(execution, child, now_ns), now_ns
             )
         except OrderRefused as refused:
             child.generation -= 1
@@ -105,7 +105,7 @@ class AsyncSend:
             execution.exit_running = True
         execution.wake(now_ns + config.ack_timeout_ns)
 
-    def _action(self, execution: Execution, child: Child) -> ActionClass:
+    def _action(self, execution: Execution) -> ActionClass:
         """The class of an order: an exit that has begun is only finished."""
         if execution.is_entry or not execution.exit_running:
             return execution.decision.action

@@ -252,7 +252,7 @@ impl StepEngine {
         limit: i64,
         qty: i64,
     ) -> PyResult<u64> {
-        let request = gateway::request(instrument, track, side, kind, tif, limit, qty)?;
+        let request = gateway::wanted(instrument, [track, side, kind, tif], limit, qty)?;
         Ok(self.core.submit(request).map_err(errors::session)?.0)
     }
 

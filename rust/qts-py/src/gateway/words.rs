@@ -46,6 +46,20 @@ pub(super) const fn tif_name(tif: TimeInForce) -> &'static str {
     }
 }
 
+/// An order by its names: track, side, kind, tif.
+pub(crate) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) -> PyResult<OrderRequest> {
+    let [track, side, kind, tif] = names;
+    Ok(OrderRequest {
+        instrument: InstrumentId(instrument),
+        track: self::track(track)?,
+        side: self::side(side)?,
+        kind: self::kind(kind)?,
+        tif: self::tif(tif)?,
+        limit: Price(limit),
+        qty: Qty(qty),
+    })
+}
+
 pub(super) fn action(name: &str) -> PyResult<ActionClass> {
     let class = ActionClass::ALL.into_iter().find(|class| class.name() == name);
     class.ok_or_else(|| errors::value(format!("action is {name:?}; expected a name of ACTION_CLASSES")))
@@ -69,27 +83,6 @@ pub(super) fn listed(row: ListedRow) -> PyResult<Listed> {
         qty: Qty(qty),
         limit: Price(limit),
         ts_ns,
-    })
-}
-
-/// What is to be traded, in the words of the contracts.
-pub(crate) fn request(
-    instrument: u32,
-    track: &str,
-    side: &str,
-    kind: &str,
-    tif: &str,
-    limit: i64,
-    qty: i64,
-) -> PyResult<OrderRequest> {
-    Ok(OrderRequest {
-        instrument: InstrumentId(instrument),
-        track: self::track(track)?,
-        side: self::side(side)?,
-        kind: self::kind(kind)?,
-        tif: self::tif(tif)?,
-        limit: Price(limit),
-        qty: Qty(qty),
     })
 }
 

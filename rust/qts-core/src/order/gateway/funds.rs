@@ -4,7 +4,7 @@ use super::Gateway;
 use crate::event::Track;
 use crate::fixed::Money;
 use crate::instrument::InstrumentId;
-use crate::shadow::{PoolError, SplitError, SplitRow};
+use crate::shadow::{BookError, PoolError, Position, SplitError, SplitRow};
 
 /// Pools. Whatever is refused has changed nothing.
 impl Gateway {
@@ -70,5 +70,18 @@ impl Gateway {
             return Err(SplitError::Working { orders, instrument: instrument.0 });
         }
         self.book.split(instrument, (numerator, denominator), lot)
+    }
+
+    /// Takes over a holding from a run before this one, in place of what the book has there; no cash moves.
+    ///
+    /// # Errors
+    /// [`BookError::UnknownInstrument`].
+    pub fn restore_position(
+        &mut self,
+        instrument: InstrumentId,
+        track: Track,
+        position: Position,
+    ) -> Result<(), BookError> {
+        self.book.restore(instrument, track, position)
     }
 }

@@ -487,6 +487,23 @@ mod a_fault_plan {
     }
 
     #[test]
+    fn halts_an_instrument_while_an_amendment_is_on_its_way() {
+        let mut scene = Scene::slow();
+        let number = scene.buy(69_000, 10);
+        scene.broker.advance(scene.now_ns + 10_000).unwrap();
+        scene.now_ns += 10_000;
+        taken(scene.amend(number, 69_500, 10));
+        scene.broker.halt(SEC, true).unwrap();
+        scene.said();
+        scene.broker.advance(scene.now_ns + 10_000).unwrap();
+        assert_eq!(scene.said(), [(2, "REJECTED", 1, 10)]);
+        assert_eq!(scene.orderable(), CASH - 690_000 - 104);
+        scene.broker.halt(SEC, false).unwrap();
+        scene.now_ns += 10_000;
+        taken(scene.amend(number, 69_500, 10));
+    }
+
+    #[test]
     fn fills_before_a_cancel() {
         let mut scene = Scene::new();
         let number = scene.buy(69_000, 10);
