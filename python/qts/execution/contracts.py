@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Intent: TypeAlias = Literal["ENTRY", "EXIT", "ESCAPE"]
 """EXIT and ESCAPE only reduce; ESCAPE is the liquidation leg of the sixth stage."""
 
-ActionClass: TypeAlias = Literal["ENTRY", "STRATEGY_EXIT", "PROTECTIVE_EXIT", "TRUSTED_EXIT", "KILL_PLAN", "RUNNING_EXIT"]
+ActionClass: TypeAlias = Literal[
+    "ENTRY", "STRATEGY_EXIT", "PROTECTIVE_EXIT", "TRUSTED_EXIT", "KILL_PLAN", "RUNNING_EXIT"
+]
 """Class of an order as the safety word knows it."""
 
 
@@ -233,6 +235,22 @@ class StageLatency(NamedTuple):
     at_ns: int
     success: bool = True
     error_code: str = ""
+
+
+class BookedFill(NamedTuple):
+    """A fill that the gateway has booked, as a driver hands it to the pipeline."""
+
+    order_id: int
+    qty: int
+    price: int
+    fee: int
+    tax: int
+    cumulative: int
+    """Filled of the order so far."""
+    remaining: int
+    ts_ns: int
+    overfill: bool = False
+    """More has been filled than was ordered."""
 
 
 class ExecutionFill(NamedTuple):

@@ -1,0 +1,277 @@
+"""What is known of an execution and of its children while it lives. Mutable, and changed by the stages only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qts.execution.contracts import EscapeMode, EscapeReason, State
+from qts.execution.states import ChildState
+
+if TYPE_CHECKING:
+    from qts.broker.contracts import OrderType
+    from qts.execution.contracts import ExecutionFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
+
+NEVER: Final = 1 << 62
+"""A time that does not come."""
+
+
+def execution_id_of(decision_id: str) -> str:
+    """Return the id of the one execution that a decision can have."""
+    return f"x-{decision_id}"
+
+
+def split_id_of(execution_id: str, sequence: int, generation: int) -> str:
+    """Return the id of an attempt to send a child: the same after a restart or in a replay."""
+    return f"{execution_id}-{sequence}-{generation}"
+
+
+class Child:
+    """A part of an execution that is one order at the broker at a time."""
+
+    __slots__ = (
+        "amend_price",
+        "amend_qty",
+        "cancel_asked_ns",
+        "cancel_due_ns",
+        "cancel_wanted",
+        "filled",
+        "first_try_ns",
+        "generation",
+        "is_escape",
+        "is_market",
+        "is_slow",
+        "live_ns",
+        "max_wait_ns",
+        "order_id",
+        "price",
+        "qty",
+        "retry_ns",
+        "scheduled_ns",
+        "sent_ns",
+        "sent_qty",
+        "sequence",
+        "split_id",
+        "state",
+        "was_live",
+    )
+
+    def __init__(
+        self,
+        sequence: int,
+        qty: int,
+        price: int | None,
+        scheduled_ns: int,
+        max_wait_ms: int,
+        *,
+        is_escape: bool = False,
+    ) -> None:
+        self.sequence = sequence
+        self.qty = qty
+        self.sent_qty = 0
+        """What its newest attempt was sent with; amendments change `qty` only."""
+        self.price = 0 if price is None else price
+        """Its limit; of a MARKET order the bound of its cost, once it has been sent."""
+        self.is_market = price is None
+        self.scheduled_ns = scheduled_ns
+        self.max_wait_ns = max_wait_ms * 1_000_000
+        self.is_escape = is_escape
+        """Whether it liquidates for the sixth stage."""
+        self.state = ChildState.PENDING
+        self.order_id = 0
+        """The gateway's number of the newest attempt; 0 = never tried."""
+        self.split_id = ""
+        self.generation = 0
+        """Attempts so far."""
+        self.filled = 0
+        self.was_live = False
+        """Whether a broker has ever had it."""
+        self.is_slow = False
+        """Whether GR064 has been told."""
+        self.first_try_ns = NEVER
+        self.retry_ns = 0
+        """Not before then."""
+        self.sent_ns = 0
+        self.live_ns = NEVER
+        self.amend_price = 0
+        self.amend_qty = 0
+        self.cancel_wanted = False
+        self.cancel_due_ns = 0
+        self.cancel_asked_ns = NEVER
+        """When the cancel that is on its way was handed out."""
+
+    @property
+    def kind(self) -> OrderType:
+        """Limit or market."""
+        return "MARKET" if self.is_market else "LIMIT"
+
+    @property
+    def remaining(self) -> int:
+        """Quantity that it may still fill."""
+        return max(0, self.qty - self.filled)
+
+    @property
+    def live_state(self) -> ChildState:
+        """The state of a child that works and for which nothing is on its way."""
+        return ChildState.PARTIAL if self.filled else ChildState.SENT
+
+
+class Execution:
+    """One decision on its way through the six stages."""
+
+    __slots__ = (
+        "adjust_used_ns",
+        "amount",
+        "children",
+        "codes",
+        "decision",
+        "due_ns",
+        "entered_ns",
+        "escape_amount",
+        "escape_attempts",
+        "escape_cost",
+        "escape_filled",
+        "escape_from_ns",
+        "escape_mode",
+        "escape_qty",
+        "escape_reason",
+        "execution_id",
+        "exit_running",
+        "fee",
+        "filled",
+        "fills",
+        "has_expired",
+        "hold_id",
+        "is_closing",
+        "is_handed_over",
+        "is_overdue",
+        "is_spent",
+        "last_fill_ns",
+        "latencies",
+        "lease",
+        "liquidation",
+        "monitor_used_ns",
+        "next_round_ns",
+        "order",
+        "out",
+        "pending",
+        "prechecked_ns",
+        "preempts",
+        "reason",
+        "reconnect_until_ns",
+        "round_begun_ns",
+        "rounds",
+        "seq",
+        "started_ns",
+        "state",
+        "strategy",
+        "tax",
+        "wait_only",
+    )
+
+    def __init__(self, decision: OrderDecision, now_ns: int) -> None:
+        self.execution_id = execution_id_of(decision.decision_id)
+        self.decision = decision
+        """As it was made."""
+        self.order = decision
+        """As PreCheck let it pass."""
+        self.state = State.INIT
+        self.seq = 0
+        """Number of its last transition."""
+        self.started_ns = now_ns
+        self.entered_ns = now_ns
+        self.due_ns = now_ns
+        self.prechecked_ns = 0
+        self.reconnect_until_ns = 0
+        self.preempts: tuple[str, ...] = ()
+        """Executions that have to end, or to be given up waiting for, before this exit goes."""
+        self.reason = ""
+        self.hold_id = 0
+        self.lease = 0
+        self.exit_running = False
+        """Whether an order of an exit has left: what follows only finishes it."""
+        self.strategy: SplitStrategy = "SINGLE"
+        self.children: list[Child] = []
+        self.pending = 0
+        """Children that are still to be sent."""
+        self.out = 0
+        """Children that live at the broker, or may."""
+        self.is_closing = False
+        """Nothing more is sent."""
+        self.is_spent = False
+        """The monitor's time is over, and what is left is being cancelled."""
+        self.has_expired = False
+        """The session took an order off the book."""
+        self.wait_only = False
+        """GR063 or FS094: prices are no longer improved."""
+        self.rounds = 0
+        self.next_round_ns = 0
+        self.round_begun_ns = -1
+        self.monitor_used_ns = 0
+        self.adjust_used_ns = 0
+        self.filled = 0
+        self.amount = 0
+        """Sum of quantity times price, in units of both."""
+        self.fee = 0
+        self.tax = 0
+        self.last_fill_ns = 0
+        self.fills: list[ExecutionFill] = []
+        self.codes: list[str] = []
+        self.latencies: list[StageLatency] = []
+        self.escape_reason: EscapeReason | None = None
+        self.escape_mode = EscapeMode.CANCEL_ONLY
+        self.escape_from_ns = NEVER
+        self.escape_attempts = 0
+        self.escape_qty = 0
+        """What the liquidation was to sell at its first order."""
+        self.escape_filled = 0
+        self.escape_amount = 0
+        self.escape_cost = 0
+        """Fees and taxes of the liquidation."""
+        self.liquidation: Child | None = None
+        self.is_handed_over = False
+        """Whether a stronger holder has the exit: this execution sells nothing more."""
+        self.is_overdue = False
+        """Whether it has been told that the escape takes too long."""
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it buys into a position; an exit only reduces one."""
+        return self.decision.intent == "ENTRY"
+
+    @property
+    def remaining(self) -> int:
+        """What PreCheck let pass and is not filled."""
+        return max(0, self.order.qty - self.filled)
+
+    @property
+    def costs(self) -> int:
+        """Fees and taxes so far."""
+        return self.fee + self.tax
+
+    def take_splits(self, result: SplitResult) -> None:
+        """Make a child of each part."""
+        self.strategy = result.strategy
+        self.children = [
+            Child(one.sequence, one.qty, one.price, one.scheduled_ns, one.max_wait_ms) for one in result.splits
+        ]
+        self.pending = len(self.children)
+
+    def mark(self, child: Child, state: ChildState) -> None:
+        """Change the state of a child and keep the counts."""
+        before = child.state
+        if before == state:
+            return
+        if before == 0:
+            self.pending -= 1
+        elif before < 7:  # between PENDING and FILLED: out
+            self.out -= 1
+        if state == 0:
+            self.pending += 1
+        elif state < 7:
+            self.out += 1
+        child.state = state
+
+    def wake(self, at_ns: int) -> None:
+        """Ask to be looked at by then."""
+        if at_ns < self.due_ns:
+            self.due_ns = at_ns
