@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
 
-from qts.execution.contracts import BookedFill, EscapeReason, ExecutionFill, State
+from qts.execution.contracts import BookedFill, EscapeReason, ExecutionFill
 from qts.execution.records import execution_side
-from qts.execution.states import ChildState
+from qts.execution.states import ESCAPING, ChildState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class Answers:
         self._failures = 0
         self._unknown.end(order_id)
         found = self._of(order_id, "REJECTED", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "REJECTED", now_ns, kind=kind, code=code, text=text)
             self._send.rejected(*found, kind, code, text, now_ns)
             self._advance(found[0], now_ns)
@@ -150,7 +150,7 @@ class Answers:
         """It is proven that the broker never had an UNKNOWN order. It is not sent again: a new decision may."""
         self._unknown.end(order_id)
         found = self._of(order_id, "ABSENT", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "ABSENT", now_ns)
             found[0].mark(found[1], ChildState.FAILED)
             self._advance(found[0], now_ns)
@@ -213,7 +213,7 @@ class Answers:
         """A cancel was refused."""
         self._failures = 0
         found = self._of(order_id, "CANCEL_REJECTED", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_REJECTED", now_ns, kind=kind, code=code, text=text)
             self._cancels.rejected(*found, kind, now_ns)
             self._advance(found[0], now_ns)
@@ -222,7 +222,7 @@ class Answers:
     def on_cancel_lost(self, order_id: int, why: str, now_ns: int) -> None:
         """Nobody knows whether a cancel was carried out."""
         found = self._of(order_id, "CANCEL_LOST", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_LOST", now_ns, text=why)
             self._cancels.lost(*found, now_ns)
             self._call_failed(now_ns)
@@ -232,7 +232,7 @@ class Answers:
     def on_cancel_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """A cancel never left this host."""
         found = self._of(order_id, "CANCEL_NOT_SENT", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_NOT_SENT", now_ns, text=why)
             self._cancels.again(*found, now_ns + self._context.config.backoff_ns)
             self._call_failed(now_ns)
@@ -294,9 +294,9 @@ class Answers:
         """What a fill says about its order: the broker has it, and how much is left."""
         state = child.state
         if not child.was_live:
-            child.was_live = True
+            child.was_live = execution.is_known = True
             child.live_ns = fill.ts_ns
-        if state.is_over:
+        if state >= ChildState.FILLED:
             what = f"{execution.decision.symbol}: {fill.qty} filled of order {fill.order_id} after its end"
             self._context.tell(execution, "GR069", what)
             self._context.query("LATE_FILL")
@@ -330,11 +330,11 @@ class Answers:
         """How an order ended, from stream or list. Fills in front of it have been told."""
         self._unknown.end(order_id)
         found = self._of(order_id, kind, now_ns)
-        if found is None or found[1].state.is_over:
+        if found is None or found[1].is_over:
             return
         execution, child = found
         self._context.event(execution, child, "ENDED_REJECTED" if kind == "REJECTED" else kind, now_ns)
-        child.was_live = True
+        child.was_live = execution.is_known = True
         if kind == "EXPIRED":
             execution.has_expired = True
         if not child.cancel_wanted:
@@ -354,5 +354,5 @@ class Answers:
                     self._cancels.again(execution, child, now_ns)
                     self._advance(execution, now_ns)
         for execution in tuple(self._context.live.values()):
-            if execution.state is State.ESCAPING:
+            if execution.state is ESCAPING:
                 self._advance(execution, now_ns)

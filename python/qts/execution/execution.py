@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.execution.contracts import EscapeMode, EscapeReason, State
-from qts.execution.states import ChildState
+from qts.execution.contracts import EscapeMode, EscapeReason
+from qts.execution.states import INIT, ChildState
 
 if TYPE_CHECKING:
     from qts.broker.contracts import OrderType
     from qts.execution.contracts import ExecutionFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
 
+_OVER: Final = ChildState.FILLED
+_ANSWERED: Final = ChildState.SENT
 NEVER: Final = 1 << 62
 """A time that does not come."""
 
@@ -76,7 +78,8 @@ class Child:
         self.max_wait_ns = max_wait_ms * 1_000_000
         self.is_escape = is_escape
         """Whether it liquidates for the sixth stage."""
-        self.state = ChildState.PENDING
+        self.state: int = ChildState.PENDING
+        """One of `ChildState`."""
         self.order_id = 0
         """The gateway's number of the newest attempt; 0 = never tried."""
         self.split_id = ""
@@ -110,7 +113,22 @@ class Child:
         return max(0, self.qty - self.filled)
 
     @property
-    def live_state(self) -> ChildState:
+    def is_out(self) -> bool:
+        """Whether it lives at the broker, or may."""
+        return ChildState.PENDING < self.state < ChildState.FILLED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it but a late fill."""
+        return self.state >= ChildState.FILLED
+
+    @property
+    def state_name(self) -> str:
+        """The name of its state."""
+        return ChildState.NAMES[self.state]
+
+    @property
+    def live_state(self) -> int:
         """The state of a child that works and for which nothing is on its way."""
         return ChildState.PARTIAL if self.filled else ChildState.SENT
 
@@ -141,8 +159,11 @@ class Execution:
         "fills",
         "has_expired",
         "hold_id",
+        "is_cancelling",
         "is_closing",
+        "is_entry",
         "is_handed_over",
+        "is_known",
         "is_overdue",
         "is_spent",
         "last_fill_ns",
@@ -152,6 +173,7 @@ class Execution:
         "monitor_used_ns",
         "next_round_ns",
         "order",
+        "order_ids",
         "out",
         "pending",
         "prechecked_ns",
@@ -165,6 +187,7 @@ class Execution:
         "state",
         "strategy",
         "tax",
+        "unanswered",
         "wait_only",
     )
 
@@ -174,7 +197,9 @@ class Execution:
         """As it was made."""
         self.order = decision
         """As PreCheck let it pass."""
-        self.state = State.INIT
+        self.is_entry = decision.intent == "ENTRY"
+        """Whether it buys into a position; an exit only reduces one."""
+        self.state = INIT
         self.seq = 0
         """Number of its last transition."""
         self.started_ns = now_ns
@@ -195,6 +220,14 @@ class Execution:
         """Children that are still to be sent."""
         self.out = 0
         """Children that live at the broker, or may."""
+        self.unanswered = 0
+        """Of these, those of which the broker has said nothing."""
+        self.order_ids: list[int] = []
+        """Every order of it, earlier attempts too."""
+        self.is_known = False
+        """Whether the broker has ever had an order of it."""
+        self.is_cancelling = False
+        """Whether a cancel of a child is wanted."""
         self.is_closing = False
         """Nothing more is sent."""
         self.is_spent = False
@@ -234,11 +267,6 @@ class Execution:
         """Whether it has been told that the escape takes too long."""
 
     @property
-    def is_entry(self) -> bool:
-        """Whether it buys into a position; an exit only reduces one."""
-        return self.decision.intent == "ENTRY"
-
-    @property
     def remaining(self) -> int:
         """What PreCheck let pass and is not filled."""
         return max(0, self.order.qty - self.filled)
@@ -256,20 +284,15 @@ class Execution:
         ]
         self.pending = len(self.children)
 
-    def mark(self, child: Child, state: ChildState) -> None:
+    def mark(self, child: Child, state: int) -> None:
         """Change the state of a child and keep the counts."""
         before = child.state
         if before == state:
             return
-        if before == 0:
-            self.pending -= 1
-        elif before < 7:  # between PENDING and FILLED: out
-            self.out -= 1
-        if state == 0:
-            self.pending += 1
-        elif state < 7:
-            self.out += 1
         child.state = state
+        self.pending += (state == 0) - (before == 0)
+        self.out += (0 < state < _OVER) - (0 < before < _OVER)
+        self.unanswered += (0 < state < _ANSWERED) - (0 < before < _ANSWERED)
 
     def wake(self, at_ns: int) -> None:
         """Ask to be looked at by then."""

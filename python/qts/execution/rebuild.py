@@ -53,11 +53,13 @@ def settle(execution: Execution, context: Context, unknown: UnknownOrders, now_n
         if not child.order_id:
             continue
         context.orders[child.order_id] = (execution, child)
+        execution.order_ids.append(child.order_id)
         state, _, _, _ = context.gateway.order_state(child.order_id)
         if state in _UNPROVEN:
             unknown.begin(execution, child, now_ns, restored=True)
             continue
         child.was_live = child.was_live or state != "REJECTED"
+        execution.is_known = execution.is_known or child.was_live
         child.live_ns = now_ns
         execution.mark(child, _STATES.get(state, child.live_state))
 
