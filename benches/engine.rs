@@ -26,6 +26,7 @@ use qts_core::instrument::{
     CostRates, Dated, Instrument, InstrumentId, InstrumentSpec, InstrumentTable, TickBand,
 };
 use qts_core::market::source::{MarketSource, SourceError};
+use qts_core::order::gateway::GatewayConfig;
 use qts_core::queue::RingBuffer;
 use qts_core::session::{SessionConfig, StepEngine, Yield};
 use qts_core::sim::latency::LatencyModel;
@@ -131,8 +132,9 @@ fn run_with(
         latency_in: LatencyModel::none(),
         cycle_interval_ns: 1_000_000_000,
         dispatch: DispatchConfig::default(),
+        limits: GatewayConfig::unlimited(),
     };
-    let mut engine = StepEngine::new(Arc::clone(instruments), config, NoClock);
+    let mut engine = StepEngine::new(Arc::clone(instruments), config, NoClock).expect("limits that can be");
     engine.add_bar_series(1_000_000_000).expect("a positive interval");
     engine.set_source(source);
     if let Some(log) = log {

@@ -14,12 +14,15 @@ from qts._shapes import (
     CodeRow,
     DeadLetterRow,
     EventRowOut,
+    HolderName,
     InputRow,
     InstrumentSpec,
     JournalRetired,
     JournalSummary,
+    KindName,
     LatencyRow,
     LevelCounters,
+    ListedRow,
     LockdownRow,
     PoolRow,
     QueueCounters,
@@ -29,8 +32,10 @@ from qts._shapes import (
     StopRow,
     SynthConfig,
     TickSpoolFigures,
+    TifName,
     TrackName,
     TypeLatencies,
+    WorkingRow,
 )
 
 __all__ = [
@@ -45,19 +50,25 @@ __all__ = [
     "CsvStream",
     "EngineError",
     "FillEvent",
+    "Gateway",
     "Instruments",
     "JournalDamageError",
     "JournalRecords",
     "JournalWriter",
     "LiveBus",
     "OrderEvent",
+    "OrderRefused",
+    "Outgoing",
     "P0Queue",
     "P1Queue",
     "P2Queue",
     "P3Queue",
+    "PermitRefused",
     "Quote",
     "RaiseLog",
     "SafetyWord",
+    "SendPermit",
+    "SimExchange",
     "SourceError",
     "StepEngine",
     "TickSpool",
@@ -65,6 +76,7 @@ __all__ = [
     "WireEvent",
     "__version__",
     "code_table",
+    "execution_may_go",
     "format_decimal",
     "journal_plan",
     "journal_records",
@@ -399,6 +411,240 @@ class Quote:
     ask_qty: int
     ts_ns: int
 
+class OrderRefused(Exception):  # noqa: N818 - named for what is known
+    """A gate said no. `args`: reason, and when asking again may help (UTC nanoseconds; 0 = waiting does not help)."""
+
+    args: tuple[str, int]
+
+class PermitRefused(Exception):  # noqa: N818 - named for what is known
+    """Nothing may be written on this permit any more. `args`: reason."""
+
+    args: tuple[str]
+
+def execution_may_go(from_state: str, to_state: str) -> bool:
+    """Return whether the table of an execution's states has a way from one to the other; ValueError for no state."""
+
+@final
+class Outgoing:
+    """What goes to the broker. Prices and quantities in the instrument's units."""
+
+    order_id: int
+    action: str
+    instrument: int
+    symbol: str
+    track: TrackName
+    side: SideName
+    kind: KindName
+    tif: TifName
+    limit: int
+    qty: int
+    broker_no: str
+
+@final
+class SendPermit:
+    """A one-shot right to send one message. Dropped unused, it is void."""
+
+    @property
+    def order_id(self) -> int:
+        """The order it is about."""
+    @property
+    def action(self) -> str:
+        """PLACE, AMEND or CANCEL."""
+    def redeem(self, now_ns: int) -> Outgoing:
+        """Return the message to write now; the order counts as sent.
+
+        PermitRefused if it has been used, has expired, or what stood at its issue no longer does: what was reserved is
+        released then.
+        """
+    def void(self) -> None:
+        """Give it back unused."""
+
+@final
+class Gateway:
+    """The account's one way out: orders, positions, cash, holds, blocks, the rate budget, exits and permits.
+
+    Threads may share it. Each call is atomic and takes microseconds.
+    """
+
+    def __new__(
+        cls,
+        instruments: Instruments,
+        *,
+        cash: int,
+        safety: SafetyWord | None = None,
+        config: Mapping[str, int] | None = None,
+    ) -> Gateway:
+        """Return the gateway of an account with `cash`.
+
+        Args:
+            instruments: every instrument; no more can be added afterwards.
+            cash: in money units.
+            safety: what every message is held against.
+            config: orders_per_s (8; 0 = no limit), exit_reserve (2), cancel_reserve (2), permit_ttl_ms (1000),
+                price_age_ms (100), shadow_capacity (100).
+        """
+    def attach_safety(self, safety: SafetyWord) -> None:
+        """Hold every message against `safety` from now on."""
+    def configure(self, config: Mapping[str, int]) -> None:
+        """Set limits from now on; the rate budget starts full."""
+    def precheck(
+        self,
+        instrument: int,
+        track: TrackName,
+        side: SideName,
+        qty: int,
+        hold_price: int,
+        action: str,
+        now_ns: int,
+        *,
+        quote_ts_ns: int,
+        max_age_ns: int,
+        link_up: bool,
+        market_open: bool,
+        state_open: bool,
+    ) -> tuple[str, int, int, int]:
+        """Ask the gates SAFETY, POSITION, CAPITAL, BROKER, MARKET, PRICE and hold what the quantity may cost.
+
+        A purchase shrinks to the lots that can be paid. Returns the reason (a name of `Refusal`, empty if it passes),
+        what may go, the hold (0 = none), and how many gates were asked. `max_age_ns` 0 = as configured.
+        """
+    def close_hold(self, hold_id: int, keep_qty: int = 0) -> None:
+        """Shrink a hold to what live orders still need plus `keep_qty` not yet sent.
+
+        With nothing kept it is closed: what of its orders ends unfilled is released instead of coming back to it.
+        """
+    def hold(self, hold_id: int) -> tuple[int, int, int] | None:
+        """Return money held, quantity not filled, and what of it live orders may fill; None if the hold is gone."""
+    def request(
+        self,
+        instrument: int,
+        track: TrackName,
+        side: SideName,
+        kind: KindName,
+        tif: TifName,
+        limit: int,
+        qty: int,
+        *,
+        action: str,
+        now_ns: int,
+        hold_id: int = 0,
+        lease: int = 0,
+        holder: HolderName = "EXECUTION",
+    ) -> SendPermit:
+        """Take an order through the gates and reserve what it needs; VALIDATED. OrderRefused names the gate.
+
+        `limit` is the worst price accepted, also for a market order.
+        """
+    def request_amend(self, order_id: int, limit: int, qty: int, *, action: str, now_ns: int) -> SendPermit:
+        """Return the right to change an order's price and total quantity. One in flight per order."""
+    def request_cancel(self, order_id: int, *, now_ns: int) -> SendPermit:
+        """Return the right to cancel.
+
+        OrderRefused: RATE_LIMIT for the shortest time, NO_NUMBER until the broker has answered, NOT_WORKING if the
+        order has ended or never left.
+        """
+    def on_ack(self, order_id: int, broker_no: str, now_ns: int) -> str:
+        """Note that the broker holds an order; return its state. One that has ended stays as it ended.
+
+        This and the others: LookupError for an order that is not known, ValueError for what cannot answer anything.
+        """
+    def on_reject(self, order_id: int, now_ns: int, *, not_received: bool = False) -> str:
+        """Note that the broker refused an order, or has proven never to have had it."""
+    def on_lost(self, order_id: int, now_ns: int) -> str:
+        """Note that an answer is lost: a new order is UNKNOWN, any other stays as it was, in doubt."""
+    def on_amended(self, order_id: int, broker_no: str, now_ns: int) -> str:
+        """Note that the amendment went through, under a new number."""
+    def on_amend_refused(self, order_id: int, now_ns: int) -> str:
+        """Note that the amendment was refused: the old terms hold."""
+    def on_cancel_refused(self, order_id: int, now_ns: int) -> str:
+        """Note that the cancel was refused: the order works on."""
+    def on_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED"], now_ns: int) -> str:
+        """Note that an order is off the book."""
+    def on_fill(
+        self, order_id: int, event_id: str, qty: int, price: int, fee: int | None, tax: int | None, now_ns: int
+    ) -> tuple[str, int, int, int]:
+        """Book a fill once and return what it was, cumulative and remaining quantity, and the position afterwards.
+
+        What it was: the order's state, DUPLICATE (nothing booked), OVERFILL, OVERSOLD (see `oversold`), or LATE (the
+        order had ended). `fee` and `tax` None: as the instrument says.
+        """
+    def order_state(self, order_id: int) -> tuple[str, int, int, str]:
+        """Return state, filled, remaining and the newest broker number; LookupError if the order is not known."""
+    def order_doubts(self, order_id: int) -> tuple[bool, bool, bool, bool]:
+        """Return: amendment in flight, its answer lost, the answer to the cancel lost, never received."""
+    def working_orders(self) -> list[WorkingRow]:
+        """Return every order that may still fill, oldest first."""
+    def find(self, broker_no: str) -> int | None:
+        """Return the order that a broker knows by a number, or knew before an amendment."""
+    def numbers(self, order_id: int) -> list[str]:
+        """Return every number of an order, oldest first."""
+    def resolve(self, order_id: int, rows: Sequence[ListedRow], now_ns: int) -> tuple[str, str]:
+        """Match an order without a number with a list: (FOUND, number), (ABSENT, ""), (AMBIGUOUS, "")."""
+    def claim_exit(
+        self, instrument: int, track: TrackName, holder: HolderName, qty: int, now_ns: int
+    ) -> tuple[int, int]:
+        """Take the exit of a position: (lease, quantity it may sell now).
+
+        Taken from a weaker holder, it may be 0 until what that one has in flight has ended. OrderRefused: EXIT_TAKEN,
+        NOTHING_TO_SELL.
+        """
+    def release_exit(self, lease: int) -> None:
+        """Give a lease back."""
+    def block_exit(self, lease: int, blocked: bool) -> None:
+        """Note whether the venue takes no orders of an exit now; the lease stays."""
+    def exit_of(self, instrument: int, track: TrackName) -> tuple[str, int, int] | None:
+        """Return holder, lease and quantity in flight of the exit that is outstanding, if one is."""
+    def is_exit_blocked(self, instrument: int, track: TrackName) -> bool:
+        """Return whether the outstanding exit is noted as blocked."""
+    def freeze(self, instrument: int, *, reason: str, frozen: bool) -> None:
+        """Refuse entries of an instrument, or take them again; each reason has to be taken back by itself."""
+    def freezes(self, instrument: int) -> list[str]:
+        """Return why entries of an instrument are refused."""
+    def position(self, instrument: int, track: TrackName) -> tuple[int, int, int]:
+        """Return quantity, cost without fees and opening time of a track's holding."""
+    def positions(self) -> list[tuple[int, TrackName, int, int, int]]:
+        """Return every holding: instrument, track, quantity, cost without fees, opening time."""
+    def exposure(self, instrument: int, track: TrackName) -> tuple[int, int]:
+        """Return most and least that may come to be held once every order that may be live has been answered."""
+    def working(self, instrument: int, track: TrackName) -> tuple[int, int]:
+        """Return unfilled quantities of a track's working buys and sells."""
+    def oversold(self) -> list[tuple[int, TrackName, int]]:
+        """Return what was sold beyond what was held and is not explained: instrument, track, quantity."""
+    def explain_oversold(self, instrument: int, track: TrackName) -> None:
+        """Forget what was sold beyond a holding: it has been reconciled."""
+    @property
+    def cash(self) -> int: ...
+    @property
+    def reserved_cash(self) -> int:
+        """Cash held for purchases, by orders and holds."""
+    @property
+    def open_permits(self) -> int:
+        """Permits that have neither been redeemed nor voided."""
+    def flows(self) -> tuple[int, int, int]:
+        """Return fees, taxes and realised profit (net of the sales' own costs) so far."""
+    def hold_of(self, order_id: int) -> int:
+        """Return what is held for an order: its own reservation or its share of its hold; 0 once it has ended."""
+    def fund_pools(self, scalp: int, swing: int, portfolio: int) -> None:
+        """Split the account's cash among the pools, as `StepEngine.fund_pools`."""
+    @property
+    def pools_funded(self) -> bool: ...
+    def pool_money(self, track: TrackName) -> PoolRow:
+        """Return cash, cash held for purchases, cash set aside, and whether entries are refused."""
+    def unallocated(self) -> int:
+        """Return cash of the account that belongs to no pool."""
+    def move_pool_cash(self, from_pool: TrackName | None, to_pool: TrackName | None, amount: int) -> None:
+        """Move free cash between pools; None stands for what is unallocated."""
+    def set_aside(self, track: TrackName, amount: int) -> None:
+        """Keep `amount` of a pool from orders and transfers, in place of what was kept so far."""
+    def block_entries(self, track: TrackName, blocked: bool) -> None:
+        """Refuse orders that buy for a track, or take them again."""
+    def credit(self, track: TrackName | None, amount: int) -> None:
+        """Book external cash to the account and to a pool, or to what is unallocated; negative = taken away."""
+    def split(self, instrument: int, numerator: int, denominator: int) -> list[SplitRow]:
+        """Turn every `denominator` of an instrument held into `numerator`, as `StepEngine.split`."""
+    def new_day(self) -> None:
+        """Forget the orders that have ended, with their numbers and fills."""
+
 @final
 class StepEngine:
     """A simulated account on a simulated venue, driven by market data on one thread."""
@@ -414,7 +660,21 @@ class StepEngine:
         seed: int = 0,
         cycle_interval_ns: int = 0,
         queues: Mapping[str, int] | None = None,
-    ) -> StepEngine: ...
+        limits: Mapping[str, int] | None = None,
+    ) -> StepEngine:
+        """Return an engine that has not started.
+
+        Args:
+            instruments: every instrument; no more can be added afterwards.
+            cash: in money units.
+            latency_out_ns: time of a message to the venue.
+            latency_in_ns: time of an answer.
+            latency_jitter_ns: most that either may take longer.
+            seed: of the jitter.
+            cycle_interval_ns: grid of the cycles; 0 = none.
+            queues: capacities and batch sizes of the levels.
+            limits: those of the gateway (see `Gateway`), here without a rate limit unless `orders_per_s` is given.
+        """
     def add_ticks(self, path: str, *, skip_bad_rows: bool = False) -> None:
         """Add a tick file (.csv or .csv.gz); SourceError if it cannot be opened or its header is wrong."""
     def add_bars(
@@ -491,6 +751,16 @@ class StepEngine:
         """
     def cancel(self, order_id: int) -> bool:
         """Send a cancel; False if the order no longer works."""
+    @property
+    def gateway(self) -> Gateway:
+        """The account of the engine; what is done there is done here."""
+    def send(self, permit: SendPermit) -> int:
+        """Send what a permit of this engine's gateway permits and return the order's id.
+
+        Raises:
+            PermitRefused: it permits nothing any more.
+            ValueError: another gateway issued it.
+        """
     def fund_pools(self, scalp: int, swing: int, portfolio: int) -> None:
         """Split the account's cash among the pools, in money units; they are virtual sub-accounts from then on.
 
@@ -838,3 +1108,136 @@ class RaiseLog:
         """Say that the raises up to that number are recorded elsewhere for good: they are dropped here. Never waits."""
     def close(self) -> None:
         """Write what is left to write and end the thread. Blocks for a sync, without the interpreter lock."""
+
+@final
+class SimExchange:
+    """A broker as Korean ones are, with an exchange behind it: the world that adapters and fault plans are tried on.
+
+    One account; holdings by symbol, for it knows of no tracks. Nothing is recognised as a repetition: two equal
+    requests are two orders. An instrument is given by its number or its symbol. No method reads a clock: each call says
+    when it happens, and a time that goes back stands still. `place`, `amend`, `cancel` and `charge` answer with (taken,
+    number, code, words) or (not taken, kind of refusal, code, words); the kinds are those of
+    `qts.broker.asynchronous.RejectKind`.
+    """
+
+    def __new__(
+        cls,
+        instruments: Instruments,
+        *,
+        cash: int,
+        base_prices: Mapping[int, int] | None = None,
+        config: Mapping[str, object] | None = None,
+    ) -> SimExchange:
+        """Open a broker.
+
+        Args:
+            instruments: what can be traded; their fees and taxes are charged.
+            cash: in money units.
+            base_prices: base of the day's limits by instrument number; one without has no limits.
+            config: `sessions`, list of (open_ns, close_ns) in UTC nanoseconds in which orders are taken and executed,
+                none = always; `requests_per_s`, 18, in any second, 0 = any number; `exchange_delay_ns`, 0, time from
+                the broker's answer until the exchange has the request; `first_order_no`, 1; `notices_max`, 65,536.
+
+        Raises:
+            ValueError: a setting that there is not, or sessions that overlap.
+        """
+    def place(
+        self,
+        instrument: int | str,
+        side: SideName,
+        kind: Literal["LIMIT", "MARKET"],
+        tif: Literal["DAY", "IOC"],
+        limit: int,
+        qty: int,
+        now_ns: int,
+    ) -> tuple[bool, str, str, str]:
+        """Hand in an order; `limit` is 0 for a market order without a bound. A purchase holds what it may cost at most.
+
+        A number says that it was taken: what becomes of it is told by `notices` and `orders`.
+        """
+    def amend(self, broker_no: str, limit: int, qty: int, now_ns: int) -> tuple[bool, str, str, str]:
+        """Ask for a new limit and a new quantity of the order that goes by `broker_no` now.
+
+        `qty` is that of the whole order with everything filled under all its numbers: it may not rise and must leave
+        something to trade. When it goes through, what is left goes over to the number given here.
+        """
+    def cancel(self, broker_no: str, now_ns: int) -> tuple[bool, str, str, str]:
+        """Ask to take off what is left. It may still fill; the final status comes by `notices` and `orders`."""
+    def charge(self, now_ns: int) -> tuple[bool, str, str, str]:
+        """Count a query against the requests of the second; the lists themselves are not counted."""
+    def advance(self, now_ns: int) -> None:
+        """Let what is due by `now_ns` reach the exchange."""
+    def next_due_ns(self) -> int | None:
+        """Return when something next reaches the exchange; None if nothing is on the way."""
+    def orders(
+        self, open_only: bool = False
+    ) -> list[tuple[str, str, str, SideName, Literal["LIMIT", "MARKET"], int, int, int, int, bool, int]]:
+        """Return the orders of the day by number, complete: the fields of `qts.broker.asynchronous.BrokerOrder`.
+
+        An amendment that went through has a row of its own, with the quantity that it took over; the row it names keeps
+        what was filled under it. Cancels have no row.
+        """
+    def status(self, broker_no: str) -> str | None:
+        """Return LIVE, FILLED, AMENDED, CANCELLED, REJECTED or EXPIRED; None if no row has that number."""
+    def fills(self, since_ns: int = 0) -> list[tuple[str, str, str, SideName, int, int, int, int, int, int]]:
+        """Return the executions of the day, oldest first: the fields of `qts.broker.asynchronous.FillEvent`.
+
+        The number is the one that the order went by; the cumulative quantity is that under all its numbers.
+        """
+    def positions(self) -> list[tuple[str, int, int, int]]:
+        """Return what is held: the fields of `qts.broker.asynchronous.BrokerPosition`."""
+    def cash(self) -> tuple[int, int]:
+        """Return the fields of `qts.broker.asynchronous.BrokerCash`."""
+    def notices(
+        self,
+    ) -> list[
+        tuple[Literal["FILL"], str, str, str, SideName, int, int, int, int, int, int]
+        | tuple[
+            Literal["ORDER"], str, Literal["ACCEPTED", "AMENDED", "CANCELLED", "REJECTED", "EXPIRED"], str, int, int
+        ]
+    ]:
+        """Fetch what the stream has said since the last call, in its order.
+
+        After the first field come those of `FillEvent` or of `OrderNotice`. REJECTED with an original number is a
+        cancel or an amendment that the exchange refused: the order it names goes on as it is. `remaining_qty` is what
+        works on: 0 at an end.
+        """
+    @property
+    def notices_lost(self) -> int:
+        """How many notices were dropped because nobody fetched them, oldest first."""
+    def on_quote(self, instrument: int | str, bid: int, bid_qty: int, ask: int, ask_qty: int, ts_ns: int) -> None:
+        """Show new best prices; a price of 0 is an empty side."""
+    def on_trade(
+        self,
+        instrument: int | str,
+        price: int,
+        qty: int,
+        ts_ns: int,
+        *,
+        aggressor: SideName | None = None,
+        auction: bool = False,
+    ) -> None:
+        """Print a trade of others, or the single price of an auction."""
+    def end_session(self, ts_ns: int) -> None:
+        """End the session: what works expires, what is on its way is refused, the last quotes are no more."""
+    def start_day(self, base_prices: Mapping[int, int] | None = None) -> bool:
+        """Begin a day with empty lists and the first order number; False, with nothing changed, while one is live."""
+    def halt(self, instrument: int | str, halted: bool) -> None:
+        """Halt trading, or let it go on: while halted, orders and amendments are refused and nothing fills."""
+    def fill_now(self, broker_no: str, qty: int, price: int) -> bool:
+        """Fill a part of an order now, whatever the market shows: a fill that races a cancel.
+
+        False if the price is beyond its limit, less is left, or the exchange does not have it.
+        """
+    def reject_next(
+        self,
+        kind: Literal["TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"],
+        action: Literal["PLACE", "AMEND", "CANCEL"] | None = None,
+    ) -> None:
+        """Refuse the next request, or the next of one kind, as the broker; several can wait."""
+    def reject_next_at_exchange(self) -> None:
+        """Take the next order, give it a number, and have the exchange refuse it."""
+    def deposit(self, amount: int) -> None:
+        """Pay money in, or out if it is negative, beside all orders."""
+    def transfer_in(self, instrument: int | str, qty: int, cost: int) -> None:
+        """Add to what is held, beside all orders; `cost` is what it cost."""

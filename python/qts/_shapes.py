@@ -9,6 +9,9 @@ from typing import Literal, TypeAlias, TypedDict
 SideName: TypeAlias = Literal["BUY", "SELL"]
 TrackName: TypeAlias = Literal["SCALP", "SWING", "PORTFOLIO"]
 CauseName: TypeAlias = Literal["INTERVAL", "EVENT", "REPLAY", "MANUAL"]
+KindName: TypeAlias = Literal["LIMIT", "MARKET"]
+TifName: TypeAlias = Literal["DAY", "IOC"]
+HolderName: TypeAlias = Literal["LOOP", "OPERATOR", "EXECUTION", "STRATEGY"]
 
 
 class InstrumentSpec(TypedDict):
@@ -124,6 +127,14 @@ class InputRow(TypedDict):
     last_ts_ns: int | None
     bad_row_samples: list[str]
 
+
+ListedRow: TypeAlias = tuple[str, str, str, SideName, KindName, int, int, int, int, bool, int]
+"""Number, original number, symbol, side, kind, qty, limit, filled, remaining, live, time: `ListedOrder`."""
+
+WorkingRow: TypeAlias = tuple[
+    int, tuple[int, TrackName, SideName, KindName, TifName], tuple[int, int, int], str, str, tuple[int, int, int]
+]
+"""Id; instrument, track, side, kind, tif; limit, qty, filled; state; newest number; hold, lease, sent at."""
 
 PoolRow: TypeAlias = tuple[int, int, int, bool]
 """Cash of a pool (free, held and set aside), held for working buys, set aside, whether entries are refused."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts.broker.contracts import OrderType, Side
+    from qts.broker.contracts import OrderType, Side, TimeInForce
 
 RejectKind: TypeAlias = Literal["TRANSIENT", "PERMANENT", "INSUFFICIENT_BALANCE", "SYMBOL_NOT_FOUND", "ALREADY_DONE"]
 """TRANSIENT: the broker says that it has not carried it out and may take it later. ALREADY_DONE: there is nothing left
@@ -51,7 +51,11 @@ class OrderAck(NamedTuple):
 
 
 class ModifyAck(NamedTuple):
-    """An amendment went through, under a new number: Korean brokers give one for each."""
+    """An amendment went through, under a new number: Korean brokers give one for each.
+
+    A broker that first takes an amendment and hears from the exchange later whether it went through is waited for by
+    its adapter; if it does not say, that is `AnswerLost`.
+    """
 
     broker_no: str
     original_no: str
@@ -59,7 +63,7 @@ class ModifyAck(NamedTuple):
 
 
 class CancelAck(NamedTuple):
-    """A cancel was taken; the final status comes by the stream or a list."""
+    """A cancel was taken; the final status comes by the stream or a list. Until then the order may still fill."""
 
     broker_no: str
     """The number of the order that was cancelled."""
@@ -89,7 +93,11 @@ class OrderNotice(NamedTuple):
 
     broker_no: str
     kind: Literal["ACCEPTED", "AMENDED", "CANCELLED", "REJECTED", "EXPIRED"]
+    """ACCEPTED: the exchange has it. AMENDED: goes on under this number. REJECTED with an original: an amendment or a
+    cancel of the original was refused, and that order goes on; without one: the order was refused after its number had
+    been given. The others end the order."""
     original_no: str
+    """The number that this one replaces or was to replace or cancel; empty if there is none."""
     remaining_qty: int
     ts_ns: int
 
@@ -98,7 +106,10 @@ StreamEvent: TypeAlias = FillEvent | OrderNotice
 
 
 class BrokerOrder(NamedTuple):
-    """One row of the day's orders; the same fields as `qts.execution.interfaces.ListedOrder`."""
+    """One row of the day's orders; the same fields as `qts.execution.interfaces.ListedOrder`.
+
+    Each number of an order has a row of its own: what an amendment takes over is no longer in the row that it replaces.
+    """
 
     broker_no: str
     original_no: str
@@ -106,9 +117,12 @@ class BrokerOrder(NamedTuple):
     side: Side
     kind: OrderType
     qty: int
+    """What was to be traded when this number was given."""
     limit: int
     filled_qty: int
+    """Filled under this number."""
     remaining_qty: int
+    """What works on under this number; 0 unless it is live."""
     is_live: bool
     ts_ns: int
 
@@ -148,7 +162,7 @@ class Message(Protocol):
     symbol: str
     side: Side
     kind: OrderType
-    tif: str
+    tif: TimeInForce
     limit: int
     qty: int
     broker_no: str
@@ -158,20 +172,31 @@ class SendPermit(Protocol):
     """See `qts.execution.interfaces.Permit`; issued by the core alone."""
 
     @property
-    def action(self) -> str: ...
-    def redeem(self, now_ns: int) -> Message: ...
-    def void(self) -> None: ...
+    def action(self) -> str:
+        """PLACE, AMEND or CANCEL."""
+        ...
+
+    def redeem(self, now_ns: int) -> Message:
+        """Return the message to write now, once."""
+        ...
+
+    def void(self) -> None:
+        """Give it back: nothing has been written."""
+        ...
 
 
 class AsyncBrokerInterface(Protocol):
     """A broker. All times are UTC nanoseconds; quantities and prices are in the instrument's units.
 
     `send`, `modify` and `cancel` redeem their permit immediately before the write, and raise `NotSent` if the permit
-    is refused. None of them waits for a fill. All raise `NotSent`, `Rejected` or `AnswerLost` and nothing else.
+    is refused; a permit that is not needed any more, because nothing can be written, they void first. None of them
+    waits for a fill. All raise `NotSent`, `Rejected` or `AnswerLost` and nothing else.
     """
 
     @property
-    def capability(self) -> Capability: ...
+    def capability(self) -> Capability:
+        """What the broker can do; known before a connection is."""
+        ...
 
     @property
     def is_connected(self) -> bool:
@@ -187,12 +212,20 @@ class AsyncBrokerInterface(Protocol):
         """Connect, or reconnect: log in, subscribe. `NotSent` if the broker cannot be reached."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End the connection; whoever waits for an answer gets `AnswerLost`."""
+        ...
 
-    async def send(self, permit: SendPermit) -> OrderAck: ...
-    async def modify(self, permit: SendPermit) -> ModifyAck: ...
+    async def send(self, permit: SendPermit) -> OrderAck:
+        """Place the order of a PLACE permit."""
+        ...
+
+    async def modify(self, permit: SendPermit) -> ModifyAck:
+        """Change price and total quantity. ALREADY_DONE: the order has ended."""
+        ...
+
     async def cancel(self, permit: SendPermit) -> CancelAck:
-        """Cancel. An order that has ended already is `Rejected` with kind ALREADY_DONE: the caller asks how it ended."""
+        """Cancel. An order that has ended is `Rejected` with kind ALREADY_DONE: the caller asks how it ended."""
         ...
 
     def subscribe_fills(self, callback: Callable[[StreamEvent], None]) -> Callable[[], None]:
@@ -206,13 +239,22 @@ class AsyncBrokerInterface(Protocol):
         """Every order of the day, ended ones too, complete or `AnswerLost`."""
         ...
 
-    async def query_open_orders(self) -> Sequence[BrokerOrder]: ...
+    async def query_open_orders(self) -> Sequence[BrokerOrder]:
+        """Those of them that still work."""
+        ...
+
     async def query_fills(self, since_ns: int = 0) -> Sequence[FillEvent]:
         """Every execution of the day at or after `since_ns`, complete or `AnswerLost`."""
         ...
 
-    async def query_positions(self) -> Sequence[BrokerPosition]: ...
-    async def query_cash(self) -> BrokerCash: ...
+    async def query_positions(self) -> Sequence[BrokerPosition]:
+        """What is held, a row for each symbol, complete or `AnswerLost`."""
+        ...
+
+    async def query_cash(self) -> BrokerCash:
+        """Money at the broker."""
+        ...
+
     async def heartbeat(self) -> None:
         """Return if the broker answers."""
         ...

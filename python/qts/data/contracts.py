@@ -112,6 +112,8 @@ class OrderRow(NamedTuple):
     """Why the order ended short of its quantity; empty while it works and after its last fill."""
     strategy: str
     updated_ns: int
+    client_order_id: str | None = None
+    """Id under which it was sent; None in books of earlier versions."""
 
 
 class EquityRow(NamedTuple):
@@ -262,6 +264,99 @@ class DecisionRow(NamedTuple):
     ts_ns: int
     line: str
     """JSON without a newline."""
+
+
+class IntentRow(NamedTuple):
+    """An execution as it stands; a row of a higher version replaces it. Its id is unique on an account."""
+
+    execution_id: str
+    decision_id: str
+    symbol: str
+    market: str
+    track: Track
+    side: Side
+    intent: Literal["ENTRY", "EXIT"]
+    qty: int
+    """Decided."""
+    kind: Literal["LIMIT", "MARKET"]
+    limit_price: int | None
+    decision_price: int
+    decided_ns: int
+    deadline_ns: int
+    allowed_qty: int
+    """That risk allowed."""
+    approved_ns: int
+    strategy: str
+    hold_id: int
+    """Hold of capital behind it, 0 = none."""
+    state: str
+    disposition: str
+    """Empty until it is over, as are the figures below."""
+    reason: str
+    filled_qty: int
+    unsent_qty: int
+    cancelled_qty: int
+    amount: int
+    avg_price_e6: int | None
+    """In millionths of a price unit."""
+    fee: int
+    tax: int
+    slippage_e3: int | None
+    """Thousandths of a basis point, positive = cost."""
+    rounds: int
+    codes: tuple[str, ...]
+    start_ns: int
+    end_ns: int | None
+    updated_ns: int
+    version: int
+    detail: str
+    """What it was decided on and what it went through, as a JSON object."""
+
+
+class ChildRow(NamedTuple):
+    """An order of an execution as it stands; a row of a higher version replaces it."""
+
+    client_order_id: str
+    """Its split id, unique on an account."""
+    execution_id: str
+    sequence: int
+    generation: int
+    order_id: int
+    symbol: str
+    track: Track
+    side: Side
+    intent: Literal["ENTRY", "EXIT", "ESCAPE"]
+    kind: Literal["LIMIT", "MARKET"]
+    qty: int
+    price: int | None
+    scheduled_ns: int
+    max_wait_ms: int
+    state: str
+    filled_qty: int
+    avg_price_e6: int | None
+    sent_ns: int | None
+    ack_ns: int | None
+    updated_ns: int
+    version: int
+
+
+class ExecutionRow(NamedTuple):
+    """An execution with its orders: kept together or not at all."""
+
+    intent: IntentRow
+    children: tuple[ChildRow, ...]
+
+
+class StageRow(NamedTuple):
+    """How long a stage of an execution took; kept as well as can be."""
+
+    ts_ns: int
+    execution_id: str
+    symbol: str
+    stage: str
+    latency_ns: int
+    success: bool
+    error_code: str
 
 
 class Difference(NamedTuple):

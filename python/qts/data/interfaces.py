@@ -19,17 +19,21 @@ if TYPE_CHECKING:
         CapitalPoolRow,
         CapitalRow,
         CapitalTransferRow,
+        ChildRow,
         CurrencyRow,
         DecisionRow,
         Difference,
         EquityRow,
+        ExecutionRow,
         FillRow,
         FlushResult,
         InstrumentRow,
+        IntentRow,
         OrderRow,
         PositionRow,
         SessionRow,
         SessionStatus,
+        StageRow,
         StoreCondition,
     )
     from qts.data.records import (
@@ -222,6 +226,16 @@ class RunStore(Protocol):
     duplicates: int
     """Fills of this session that were in the ledger already."""
 
+    @property
+    def is_journaled(self) -> bool:
+        """Whether what an execution does is on record before it does it."""
+        ...
+
+    @property
+    def keeps_executions(self) -> bool:
+        """Whether `record_intent` keeps anything."""
+        ...
+
     def open(self) -> None:
         """Get ready to write; raises `AdapterError` or `EngineFault` if that cannot be."""
         ...
@@ -268,6 +282,28 @@ class RunStore(Protocol):
         Raises:
             EngineFault: FS063, they are not; nothing may be sent that relies on them.
         """
+        ...
+
+    def journal_execution(self, kind: str, record: Mapping[str, object]) -> int:
+        """Append evidence of an execution to the journal of the run and return its number; 0 where there is none.
+
+        Raises:
+            EngineFault: FS063, the journal cannot be written.
+        """
+        ...
+
+    def journal_durable(self, seq: int) -> None:
+        """Return when the record of that number is on the disk; at once where a run does not sync.
+
+        Raises:
+            EngineFault: FS063, it is not; nothing may be sent that relies on it.
+        """
+        ...
+
+    def record_intent(
+        self, intent: IntentRow, children: Sequence[ChildRow] = (), stages: Sequence[StageRow] = ()
+    ) -> None:
+        """Take in an execution as it stands with its orders; what its stages took is kept as well as can be."""
         ...
 
     def flush(self) -> FlushResult:
@@ -340,11 +376,12 @@ class RunBooks(Protocol):
         ack: JournalAck | None = None,
         funds: Sequence[CapitalRow] = (),
         decisions: Sequence[DecisionRow] = (),
+        executions: Sequence[ExecutionRow] = (),
     ) -> int:
         """Write rows of a run in one transaction; return how many fills were in the ledger already.
 
         Rows of capital and decisions that are there already change nothing: a ledger line and a decision stand, so does
-        a committed transfer; a hold and a pool are replaced by what is not older.
+        a committed transfer; a hold, a pool, an execution and its orders are replaced by what is not older.
 
         Raises:
             FillConflict: as `DataSourceAdapter.apply_fills`.

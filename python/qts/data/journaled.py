@@ -11,8 +11,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from qts.codes import EngineFault, UsageError
-from qts.data.capital import check_capital, decision_row, not_kept
-from qts.data.contracts import DecisionRow, EquityRow, FillRow, FlushResult, OrderRow, SessionRow, StoreCondition
+from qts.data.capital import check_capital, not_kept
+from qts.data.contracts import (
+    DecisionRow,
+    EquityRow,
+    ExecutionRow,
+    FillRow,
+    FlushResult,
+    OrderRow,
+    SessionRow,
+    StoreCondition,
+)
 from qts.data.exceptions import (
     AdapterError,
     CapitalConflict,
@@ -24,6 +33,7 @@ from qts.data.exceptions import (
     SourceUnavailable,
     StoreUnavailable,
 )
+from qts.data.journaled_ahead import JournaledAhead
 from qts.data.journaled_errors import away, journal_is_behind, never_taken, of_another_version, records_of, unwritable
 from qts.data.journaled_reads import JournaledReads
 from qts.data.journaled_records import (
@@ -34,7 +44,7 @@ from qts.data.journaled_records import (
     Waiting,
     open_journal,
     payload_of,
-    row_of,
+    row_in,
     waits_for_order,
 )
 from qts.data.outage import OutageClock, OutageLimits
@@ -85,7 +95,7 @@ _EQUITY_KEPT: Final = 100_000
 """Samples of equity that wait in memory at most; they can be derived, and so are not in the journal."""
 
 
-class JournaledStore(JournaledReads):
+class JournaledStore(JournaledAhead, JournaledReads):
     """Durable books of one run at a time, behind the journal.
 
     A row is appended to the journal when it is recorded; a thread of its own brings it to the database, in order, as
@@ -111,6 +121,7 @@ class JournaledStore(JournaledReads):
         limits: OutageLimits = OutageLimits(),  # noqa: B008 - a value
         flush_s: float = 90.0,
     ) -> None:
+        super().__init__()
         self._books: Books | None = None
         self._known: Callable[[], Known] = lambda: ((), ())
         self._directory = journal
@@ -127,7 +138,6 @@ class JournaledStore(JournaledReads):
         self._batch = _BATCH
         self._sending: list[EquityRow] = []
         self._equity_seq = 0
-        self._undurable = 0
         self._is_idle = True
         self._is_journal_told = False
         self._is_full_told = False
@@ -269,26 +279,6 @@ class JournaledStore(JournaledReads):
         if rows:
             funds = Funds(tuple(rows))
             self._append(funds.kind, funds)
-
-    def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
-        """Append a decision to the journal; `decisions_durable` waits for it."""
-        row = decision_row(decision_id, ts_ns, line)
-        self._undurable = self._append("DECISION", row)
-
-    def decisions_durable(self) -> None:
-        """Return when every decision that was recorded is on the disk: after one commit of the journal's group.
-
-        Without a journal it returns at once.
-
-        Raises:
-            EngineFault: FS063, they are not within a second.
-        """
-        if self._undurable and self._journal is not None:
-            try:
-                self._journal.wait_durable(self._undurable, _DURABLE_S)
-            except (TimeoutError, ValueError, OSError) as error:
-                raise unwritable(f"a decision does not become durable: {error}") from None
-        self._undurable = 0
 
     def record_equity(self, sample: EquityRow) -> None:
         """Take in a sample of equity; kept in memory until the database has it.
@@ -516,15 +506,25 @@ class JournaledStore(JournaledReads):
         endings = [one for one in batch if isinstance(one.row, Ending)]
         funds = [row for one in batch if isinstance(one.row, Funds) for row in one.row.rows]
         decisions = [one.row for one in batch if isinstance(one.row, DecisionRow)]
+        executions = [one.row for one in batch if isinstance(one.row, ExecutionRow)]
         # An ending is acknowledged once it is done; until then a restart finds it in the journal again.
         ack = JournalAck(self._name, endings[0].seq - 1 if endings else batch[-1].seq)
         refused: AdapterError | None = None
         try:
             self.duplicates += await self._database.write_run(
-                session, fills, list(orders.values()), [], ack=ack, funds=funds, decisions=decisions
+                session,
+                fills,
+                list(orders.values()),
+                [],
+                ack=ack,
+                funds=funds,
+                decisions=decisions,
+                executions=executions,
             )
         except _TOLD as error:
             refused = error  # all the rest of the batch has been written
+        if executions:
+            await self._log_stages(self._database)
         for one in endings:
             await self._database.end_run(session, **one.row._asdict())
         if endings:
@@ -559,14 +559,15 @@ class JournaledStore(JournaledReads):
             if version > VERSION:
                 raise of_another_version(directory, seq, version)
             record = json.loads(payload)
-            if "run" not in record:
+            row = row_in(kind, record) if "run" in record else None
+            if row is None:
                 continue
             its = SessionRow(*record["run"])
             if session is not None and (its != session or len(batch) >= _BATCH):
                 self._bring(session, batch)
                 batch = []
             session = its
-            batch.append(Waiting(seq, kind, row_of(kind, record[KINDS[kind]])))
+            batch.append(Waiting(seq, kind, row))
         if session is not None:
             self._bring(session, batch)
 

@@ -12,13 +12,17 @@ from qts.data.contracts import (
     CapitalHoldRow,
     CapitalPoolRow,
     CapitalTransferRow,
+    ChildRow,
     DecisionRow,
+    ExecutionRow,
     FillRow,
+    IntentRow,
     OrderRow,
 )
 from qts.data.journaled_errors import damaged, unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from qts.data.contracts import CapitalRow, SessionRow, SessionStatus
@@ -49,7 +53,7 @@ class Funds(NamedTuple):
         return "CAPITAL_HOLD" if all(isinstance(row, CapitalHoldRow) for row in self.rows) else "CAPITAL_ENTRY"
 
 
-Row: TypeAlias = FillRow | OrderRow | Ending | DecisionRow | Funds
+Row: TypeAlias = FillRow | OrderRow | Ending | DecisionRow | Funds | ExecutionRow
 
 KINDS: Final = {
     "FILL": "fill",
@@ -61,6 +65,10 @@ KINDS: Final = {
     "CAPITAL_TRANSFER": "funds",
 }
 """Kinds of journal records that hold rows of a run, and the name of the row in them."""
+INTENT: Final = "intent"
+"""Name of an execution as it stands, in records of the kind that holds the end of a run as well."""
+EVIDENCE: Final = "execution"
+"""Name of what an execution has done or is about to do: evidence, and no row of a table."""
 
 _FUNDS: Final[tuple[tuple[str, type[CapitalRow]], ...]] = (
     ("entries", CapitalEntryRow),
@@ -90,12 +98,30 @@ def payload_of(session: SessionRow, kind: str, row: Row) -> bytes:
         content = {
             name: found for name, of in _FUNDS if (found := [list(one) for one in row.rows if isinstance(one, of)])
         }
-    record = {"run": list(session), KINDS[kind]: content}
+    return _record(session, INTENT if isinstance(row, ExecutionRow) else KINDS[kind], content)
+
+
+def evidence_of(session: SessionRow, record: Mapping[str, object]) -> bytes:
+    """Return what an execution has done or is about to do as the journal holds it."""
+    return _record(session, EVIDENCE, record)
+
+
+def _record(session: SessionRow, name: str, content: object) -> bytes:
+    record = {"run": list(session), name: content}
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
+def row_in(kind: str, record: dict[str, Any]) -> Row | None:
+    """Return the row in a record that was read from the journal; None if it holds none."""
+    name = KINDS[kind]
+    if INTENT in record:
+        intent, children = record[INTENT]
+        return ExecutionRow(IntentRow(*map(_frozen, intent)), tuple(ChildRow(*child) for child in children))
+    return row_of(kind, record[name]) if name in record else None
+
+
 def row_of(kind: str, values: Any) -> Row:  # noqa: ANN401 - JSON
-    """Return the row of a record that was read from the journal."""
+    """Return the row of the name that its kind gives it."""
     if kind == "FILL":
         return FillRow(*values)
     if kind == "ORDER_EVENT":

@@ -148,7 +148,7 @@ _ALL: Final = (
         """
         session_no int; order_id int; ts_ns int; decision_id text(64); symbol text(20); pool_id text(12); side text(4)
         kind text(8); tif text(4); qty int; limit_price int; state text(20); filled_qty int; amount int
-        end_reason text; strategy text(50); updated_ns int
+        end_reason text; strategy text(50); updated_ns int; client_order_id text(64) null
         """,
         "session_no order_id",
         through="write_run",
@@ -247,9 +247,10 @@ _ALL: Final = (
         cancelled_qty qty = 0; avg_fill_price price null; amount money = 0; fee money = 0; tax money = 0
         slippage_bps decimal(10,3) null; rounds_used int = 0; codes json null; execution_start timestamp null
         execution_end timestamp null; created_at timestamp = now; updated_at timestamp = now; version int = 0
+        detail json null
         """,
-        "execution_id",
-        "decision_id",
+        "account_id execution_id",
+        "account_id decision_id",
     ),
     _table(
         "orders",
@@ -261,8 +262,8 @@ _ALL: Final = (
         status text(16); filled_qty qty = 0; avg_fill_price price null; sent_at timestamp null; ack_at timestamp null
         created_at timestamp = now; updated_at timestamp = now; version int = 0
         """,
-        "client_order_id",
-        "execution_id sequence generation",
+        "account_id client_order_id",
+        "account_id execution_id sequence generation",
     ),
     _table(
         "decisions",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from qts.capital.config import CapitalFlowConfig
 from qts.codes import EngineFault
 from qts.data import CurrencyRow, InstrumentRow, SessionRow
+from qts.engine.execution import STAGE_METRICS
 from qts.engines import PerformanceSettings, trading_days_per_year
 from qts.engines.performance import account_value
 from qts.ops.report import BacktestResult, DataRow, FaultFigure, PositionFigure, RunFigures
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from qts.instruments import Catalog
 
 _BROKER: Final = "sim"
+_STAGES: Final = {number: name for name, number in STAGE_METRICS.items()}
+"""Stages of executions by the number under which the core keeps what they took."""
 
 
 class Books(NamedTuple):
@@ -80,6 +83,8 @@ def finish(
     """Close the books of a run that is over and return its result."""
     core, pipeline = session.core, session.pipeline
     session.close_day()
+    if session.executions is not None:
+        session.executions.finish(core.now_ns or 0)
     session.recorder.finish()
     decision_hash = pipeline.decision_hash
     books.store.end_session(status, ended_ns=clock.now_ns(), cash_end=core.cash, decision_hash=decision_hash)
@@ -113,10 +118,7 @@ def finish(
         realized=realized,
         unrealized=value.unrealized,
         events=core.counters(),  # type: ignore[arg-type]  # a TypedDict is a mapping of its values
-        latency_ns={
-            STAGES[int(name) - 1] if name.isdigit() else name: row  # type: ignore[misc]  # as above
-            for name, row in latency.items()
-        },
+        latency_ns={_measured(name): row for name, row in latency.items()},  # type: ignore[misc]  # as above
         order_counts={name: count for name, count in core.order_counts().items() if name != "SUBMITTED_TOTAL"},
         positions=[
             PositionFigure(catalog.by_id(instrument).symbol, track, qty, cost)
@@ -137,10 +139,19 @@ def finish(
             for mark in session.stale_marks()
         ],
         states=list(session.supervisor.changes) if session.last is not None else [],
+        executions=None if session.executions is None else session.executions.counts.figures(),
         performance=_performance(session),
         capital=session.pools or CapitalFlowConfig(),
     )
     return BacktestResult(figures, session.recorder, books.store, catalog)
+
+
+def _measured(name: str) -> str:
+    """Return what a row of latencies is about: a level, a stage of the pipeline, or one of executions."""
+    if not name.isdigit():
+        return name
+    number = int(name)
+    return STAGES[number - 1] if number <= len(STAGES) else f"exec_{_STAGES[number].lower()}"
 
 
 def _performance(session: "Session") -> PerformanceSettings:

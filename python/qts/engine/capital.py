@@ -51,6 +51,8 @@ _UNITS: Final = 10**8
 _OPERATOR: Final = "operator"
 """Who releases Safety; the audit trail has the name."""
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
+_GROUP: Final = "x"
+"""What the number of a hold of several orders stands behind, so that it is no order's."""
 
 
 def wants_pools(config: CapitalFlowConfig, strategies: Sequence[Strategy], currency: str) -> bool:
@@ -131,6 +133,11 @@ class CapitalDesk:
         self._thread = 0
         self._changes: deque[StateChange] = deque()
         self._is_to_reconcile = False
+        self._gateway = core.gateway
+        self._groups: dict[int, int] = {}
+        """Hold that an order draws on together with others."""
+        self._held: dict[int, int] = {}
+        """What the books say that such a hold holds."""
 
     def broker(self, broker: BrokerPort) -> PoolBroker:
         """Return `broker` with the holds of its purchases told to the books."""
@@ -147,12 +154,37 @@ class CapitalDesk:
     def _on_hold(self, order_id: int, track: Track, amount: int) -> None:
         self.books.hold(order_id, track, amount, self._now())
 
+    def on_send(self, order_id: int, hold_id: int, track: Track) -> None:
+        """Take in that an order draws on a hold that others draw on too."""
+        self._groups[order_id] = hold_id
+        self.follow_hold(hold_id, track)
+
+    def follow_hold(self, hold_id: int, track: Track) -> None:
+        """Have the books hold what the gate holds for a group of orders."""
+        held = self._gateway.hold(hold_id)
+        amount = 0 if held is None else held[0]
+        if amount == self._held.get(hold_id, 0):
+            return
+        order = f"{_GROUP}{hold_id}"
+        if amount:
+            self.books.hold(order, track, amount, self._now())
+            self._held[hold_id] = amount
+        else:
+            self.books.unhold(order, self._now())
+            del self._held[hold_id]
+
     def on_p0(self, event: FillEvent | OrderEvent) -> None:
         """Book a fill or the end of an order, before anybody else hears of it."""
+        group = self._groups.get(event.order_id, 0)
+        if group:  # the books let go of what the gate has let go of, before anything is paid from it
+            self.follow_hold(group, event.track)
         if event.kind not in _FILLS:
+            self._groups.pop(event.order_id, None)
             self.books.unhold(event.order_id, self._now())
             return
         fill: FillEvent = event  # type: ignore[assignment]  # told apart by its kind
+        if fill.remaining <= 0:
+            self._groups.pop(fill.order_id, None)
         self.books.on_fill(
             order_id=fill.order_id,
             exec_id=fill.exec_seq,
@@ -163,7 +195,7 @@ class CapitalDesk:
             amount=fill.amount,
             fee=fill.fee,
             tax=fill.tax,
-            hold_left=self._core.hold_of(fill.order_id),
+            hold_left=0 if group else self._core.hold_of(fill.order_id),
             at=from_ns(fill.ts_recv_ns),
         )
 

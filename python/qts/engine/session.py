@@ -10,7 +10,10 @@ from qts.codes import DataError, EngineFault
 from qts.data import FillRow, OrderRow
 from qts.engine.capital import CapitalDesk
 from qts.engine.closing import SessionClose, Wiring, actions_of
-from qts.engine.settings import latency_ns, pipeline_settings, queue_settings
+from qts.engine.execution import STAGE_METRICS, SteppedExecutions
+from qts.engine.execution_market import StepMarket
+from qts.engine.execution_records import ExecutionRecorder
+from qts.engine.settings import execution_settings, latency_ns, pipeline_settings, queue_settings
 from qts.engine.supervisor import Supervisor
 from qts.engine.trips import RoundTrips
 from qts.instruments import Held, adjusted_price
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from qts.instruments import Calendar, Catalog, SessionPhase, Split
     from qts.ops.report import RunRecorder
     from qts.pipeline.contracts import Cause, CycleResult, SentOrder
+    from qts.pipeline.orders import OrderBook
     from qts.state.history import DailyClose
     from qts.strategy import Strategy
 
@@ -40,6 +44,8 @@ _OUTSIDE: Final = frozenset({"PREPARE", "CLOSE_SET", "MONITOR"})
 
 _FRESH_SESSIONS: Final = 5
 """Sessions for which a holding may be without a price before it is told at the end of a run."""
+
+_MS_NS: Final = 1_000_000
 
 _CHART_SAMPLES: Final = 4_000
 """Prices per symbol that a chart holds, about."""
@@ -63,6 +69,7 @@ class Session:
         prev_close: closes of the session before the first one, by instrument id.
         vol_closes: recorded closes of the volatility index, for a run that nobody else supervises.
         pools: how the account is divided among the tracks; None: it is one pool.
+        with_executions: whether decisions of SCALP go through executions; False: each is one order.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class Session:
         prev_close: Mapping[int, int] | None = None,
         vol_closes: "Sequence[DailyClose] | None" = None,
         pools: "CapitalFlowConfig | None" = None,
+        with_executions: bool = True,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -138,6 +146,9 @@ class Session:
             cash,
         )
         """Closes the sessions: books compared, trades settled, dividends and splits, the day of the pools."""
+        self.executions: SteppedExecutions | None = None
+        """What carries out decisions of SCALP; None where each is one order."""
+        self._clock = clock
         self.pipeline = Pipeline(
             strategies,
             self.terms,
@@ -154,12 +165,41 @@ class Session:
             stance=lambda: self.supervisor.stance(),
             capital=self.capital,
             decisions=store,
+            executions=self._make_executions if with_executions else None,
         )
         for interval_ns in self.pipeline.bar_intervals_ns():
             self.core.add_bar_series(interval_ns)
         self.core.set_tick_handlers(self.pipeline.tick_handlers())
         self.core.set_cycle_handler(self._on_cycle)
         self.core.set_p0_handler(self._on_p0)
+
+    def _make_executions(self, orders: "OrderBook") -> SteppedExecutions:
+        config, core = self._config, self.core
+        market = StepMarket(
+            self._market,
+            self._catalog.core,
+            self._sessions,
+            lambda: core.now_ns or 0,
+            config.strategies.scalp.max_quote_age_ms * _MS_NS,
+            lambda instrument: self.pipeline.adv(instrument),
+        )
+        self._market.on_bars = market.take_bars
+        self.executions = SteppedExecutions(
+            core,
+            orders,
+            terms=self.terms,
+            markets=[instrument.calendar for instrument in self._catalog],
+            market=market,
+            sessions=self._sessions,
+            supervisor=lambda: self.supervisor,
+            store=self._store,
+            recorder=ExecutionRecorder(self._store, self.recorder.on_execution),
+            config=execution_settings(config),
+            timer=self._clock.monotonic_ns,
+            metric=lambda stage, took_ns: core.record_metric(STAGE_METRICS[stage], took_ns),
+            capital=self.capital,
+        )
+        return self.executions
 
     def advance(
         self, until_ns: int | None = None, *, max_records: int | None = None
@@ -336,6 +376,8 @@ class Session:
         self._store.record_order(_order_row(order))
         if self.on_order is not None:
             self.on_order(order)
+        if self.executions is not None:
+            self.executions.on_p0(event, order)
 
     def _on_split(self, instrument: int, track: "Track", qty: int, cash_in_lieu: int, day: "date") -> None:
         self._on_trade(self._trips.on_split(instrument, track, qty, cash_in_lieu, day))
@@ -404,6 +446,7 @@ def _order_row(order: "SentOrder") -> OrderRow:
         end_reason=response.message,
         strategy=order.strategy_id,
         updated_ns=order.updated_ns,
+        client_order_id=request.client_order_id,
     )
 
 

@@ -58,6 +58,8 @@ _EFFECTS: "Final[Mapping[Severity, Effect]]" = {
     "FAIL": "FAIL",
     "LOCKDOWN": "LOCKDOWN",
 }
+_ASKED: Final = {"WARNING": "WARN"}
+"""Effects whose names differ from those of the states that they lead to."""
 _ENGINE: Final = "engine"
 _CHANGES_KEPT: Final = 10_000
 
@@ -331,6 +333,18 @@ class Supervisor:
             self._guardrail(code, text, blocked=False)
         else:
             self.fail(code, text, stage)
+
+    def on_execution(self, code: str, text: str, effect: str) -> None:
+        """Take in a code of an execution; `effect` is a safety state that it asks for beyond the code's own.
+
+        What asks for nothing is told once a minute: an execution that ends without a fill is no event.
+        """
+        if code.startswith(_GUARDRAIL):
+            self._guardrail(code, text, blocked=False)
+        elif effect:
+            self.fail(code, text, "execution", effect=_ASKED.get(effect, effect))  # type: ignore[arg-type]  # names
+        elif lookup(code).effect != "NOTE" or self._is_news(code):
+            self.fail(code, text, "execution")
 
     def on_trade(self, trade: "ClosedTrade") -> None:
         """Take in a position that is flat again: a win or a loss."""

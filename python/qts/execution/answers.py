@@ -129,7 +129,8 @@ class Answers:
     def on_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """A new order never left this host."""
         found = self._of(order_id, "NOT_SENT", now_ns)
-        if found is not None and found[1].state == ChildState.SENDING:
+        self._unknown.end(order_id)
+        if found is not None and found[1].state in (ChildState.SENDING, ChildState.UNKNOWN):
             self._context.event(*found, "NOT_SENT", now_ns, text=why)
             self._send.failed(*found, now_ns)
             self._call_failed(now_ns)

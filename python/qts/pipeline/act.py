@@ -1,6 +1,6 @@
 """Act: send what was decided, follow it to its end, cancel what has waited too long.
 
-Judges no risk policy.
+Judges no risk policy. What SCALP decides is handed to executions, which take their time; Act does not wait for them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from qts.broker.contracts import OrderRequest
+from qts.codes import EngineFault
 from qts.engines.faults import one_line
 from qts.pipeline.contracts import StageError, is_entry
 from qts.pipeline.orders import OrderBook, WorkingOrder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from qts.engines.health import EngineHealth
     from qts.pipeline.arbitration import FlipGuard
     from qts.pipeline.contracts import Cycle, OrderDecision, Stance, Switches
-    from qts.pipeline.interfaces import SessionPort
+    from qts.pipeline.interfaces import ExecutionPort, SessionPort
 
 
 class ActReport(NamedTuple):
@@ -43,8 +44,11 @@ class Act:
         sessions: SessionPort,
         stance: Callable[[], Stance],
         health: EngineHealth,
+        executions: ExecutionPort | None = None,
     ) -> None:
+        """Wire it. Without `executions` every decision is one order."""
         self._broker = broker
+        self._executions = executions
         self._health = health
         self._stance = stance
         self._orders = orders
@@ -70,6 +74,10 @@ class Act:
                 continue
             try:
                 refusal = self._send(cycle, decision)
+            except EngineFault as fault:
+                message = f"{decision.side} {decision.terms.symbol}: {fault.found}"
+                errors.append(StageError(fault.code, "act", message, critical=False))
+                continue
             except Exception as error:
                 message = f"{decision.side} {decision.terms.symbol}: {one_line(error)}"
                 errors.append(StageError("FS040", "act", message, critical=False))
@@ -86,9 +94,11 @@ class Act:
 
     def follow(self, cycle: Cycle) -> None:
         """Cancel orders past their time or outside trading, and entries that may no longer be made."""
+        if self._executions is not None:
+            self._executions.on_stance(cycle.ts_ns)
         stance = self._stance()
         for order in tuple(self._orders):
-            if order.cancel_sent:
+            if order.cancel_sent or order.execution_id:
                 continue
             request = order.request
             phase = self._sessions.phase(request.instrument, cycle.ts_ns)
@@ -97,24 +107,48 @@ class Act:
             if cycle.ts_ns >= order.deadline_ns or phase not in EXIT_PHASES or is_late_scalp_entry or is_forbidden:
                 self._cancel(order)
 
-    def withdraw(self) -> None:
+    def withdraw(self, ts_ns: int) -> None:
         """Cancel every working order but exits: what protects a position runs to its end."""
+        if self._executions is not None:
+            self._executions.withdraw_entries(ts_ns)
         for order in tuple(self._orders):
-            if not order.is_exit and not order.cancel_sent:
+            if not order.is_exit and not order.cancel_sent and not order.execution_id:
                 self._cancel(order)
 
     def _send(self, cycle: Cycle, decision: OrderDecision) -> str:
         """Send one order; return why it was not taken, empty if it was."""
-        terms = decision.terms
-        instrument = terms.instrument
+        instrument = decision.terms.instrument
         if decision.side == "SELL":
-            # A purchase of the same symbol would meet our own sale, or build up again what is being closed.
-            for order in tuple(self._orders):
-                if order.request.instrument == instrument and order.request.side == "BUY" and not order.cancel_sent:
-                    self._cancel(order)
+            self._withdraw_purchases(instrument, cycle.ts_ns)
+        executions = self._executions
+        if executions is not None and decision.track == "SCALP":
+            refusal = self._health.run(executions.submit, decision, cycle)
+        else:
+            refusal = self._place(cycle, decision)
+        if refusal:
+            return refusal
+        if is_entry(decision.side, decision.purpose, decision.track):
+            self._orders.count_entry(cycle.session_date)
+        if decision.purpose in REDUCING:
+            self._flips.on_exit(instrument, decision.track, cycle.ts_ns, cycle.session_date)
+        return ""
+
+    def _withdraw_purchases(self, instrument: int, ts_ns: int) -> None:
+        """Cancel what buys a symbol: it would meet our own sale, or build up again what is being closed."""
+        if self._executions is not None:
+            self._executions.withdraw_entries(ts_ns, instrument)
+        for order in tuple(self._orders):
+            request = order.request
+            is_purchase = request.instrument == instrument and request.side == "BUY"
+            if is_purchase and not order.cancel_sent and not order.execution_id:
+                self._cancel(order)
+
+    def _place(self, cycle: Cycle, decision: OrderDecision) -> str:
+        """Send a decision as one order; return why it was not taken, empty if it was."""
+        terms = decision.terms
         request = OrderRequest(
             f"{decision.decision_id}-0",
-            instrument,
+            terms.instrument,
             terms.symbol,
             decision.track,
             decision.side,
@@ -129,10 +163,6 @@ class Act:
         if not ack.accepted or ack.broker_order_id is None:
             return ack.message or "not_accepted"
         self._orders.add(WorkingOrder(ack.broker_order_id, request, decision, cycle.ts_ns))
-        if is_entry(decision.side, decision.purpose, decision.track):
-            self._orders.count_entry(cycle.session_date)
-        if decision.purpose in REDUCING:
-            self._flips.on_exit(instrument, decision.track, cycle.ts_ns, cycle.session_date)
         return ""
 
     def _cancel(self, order: WorkingOrder) -> None:

@@ -99,7 +99,7 @@ class Extract:
             if instrument not in quotes:
                 quotes[instrument] = self._market.quote(instrument)
             for track in self._tracks if wish.track in self._tracks else TRACKS:
-                working[instrument, track] = self._account.working(instrument, track)
+                working[instrument, track] = self._working(instrument, track)
         performance = self._performance
         pools, fault = (None, "") if self._capital is None else self._look(self._capital, cycle.ts_ns)
         return RawDataContract(
@@ -122,12 +122,24 @@ class Extract:
             self._pending() if wishes else {},
         )
 
+    def _working(self, instrument: int, track: Track) -> tuple[int, int]:
+        """Return unfilled buys and sells of a track, with what an execution has still to send."""
+        buy, sell = self._account.working(instrument, track)
+        parts = self._orders.in_parts(instrument, track)
+        return max(buy, parts[0]), max(sell, parts[1])
+
     def _pending(self) -> dict[int, int]:
-        """Return what working purchases may still cost at their limits, by instrument."""
+        """Return what purchases under way may still cost at their limits, by instrument."""
         values: dict[int, int] = {}
+        for live in self._orders.executions():
+            decision = live.decision
+            if decision.side == "BUY":
+                instrument = decision.terms.instrument
+                value = self._terms[instrument].value(decision.limit_price, max(0, live.remaining))
+                values[instrument] = values.get(instrument, 0) + value
         for order in self._orders:
             request = order.request
-            if request.side == "BUY":
+            if request.side == "BUY" and not order.execution_id:
                 value = self._terms[request.instrument].value(request.limit_price, request.qty - order.filled_qty)
                 values[request.instrument] = values.get(request.instrument, 0) + value
         return values

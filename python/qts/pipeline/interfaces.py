@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qts.capital.contracts import CapitalEngineOutput, CapitalPoolContract
     from qts.config import SessionPhase as Phase
     from qts.instruments import Split
-    from qts.pipeline.contracts import RawDataContract
+    from qts.pipeline.contracts import Cycle, OrderDecision, RawDataContract
     from qts.strategy.contracts import Quote
 
 
@@ -83,6 +83,22 @@ class CapitalPort(Protocol):
             equity: of the account, in money units.
             track_values: market value of each track's positions, in money units.
         """
+        ...
+
+
+class ExecutionPort(Protocol):
+    """Who carries out what SCALP decides: slices, prices and repeats, and comes back when it is over."""
+
+    def submit(self, decision: OrderDecision, cycle: Cycle) -> str:
+        """Take a decision on and return at once: empty, or why it was refused."""
+        ...
+
+    def on_stance(self, ts_ns: int) -> None:
+        """Take in what has become of both states, the session and the time of entries; once a cycle."""
+        ...
+
+    def withdraw_entries(self, ts_ns: int, instrument: int | None = None) -> None:
+        """Make entries end, of one instrument or of all: what is filled stays, the rest is cancelled."""
         ...
 
 

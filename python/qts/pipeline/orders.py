@@ -24,13 +24,18 @@ class WorkingOrder:
         "cancel_sent",
         "deadline_ns",
         "decision",
+        "execution_id",
         "filled_qty",
         "order_id",
         "request",
         "sent_ns",
     )
 
-    def __init__(self, order_id: int, request: OrderRequest, decision: OrderDecision, sent_ns: int) -> None:
+    def __init__(
+        self, order_id: int, request: OrderRequest, decision: OrderDecision, sent_ns: int, execution_id: str = ""
+    ) -> None:
+        self.execution_id = execution_id
+        """Execution that it is a part of, and that alone changes or cancels it; empty if Act sent it."""
         self.order_id = order_id
         self.request = request
         self.decision = decision
@@ -60,6 +65,16 @@ class WorkingOrder:
         )
 
 
+class LiveExecution:
+    """A decision that is being carried out in parts: between two of them no order works, and still it is under way."""
+
+    __slots__ = ("decision", "remaining")
+
+    def __init__(self, decision: OrderDecision) -> None:
+        self.decision = decision
+        self.remaining = decision.qty
+
+
 class UnfinishedExit(NamedTuple):
     """A position that was to be closed and is not, because its order ended unfilled."""
 
@@ -73,6 +88,7 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._working: dict[int, WorkingOrder] = {}
+        self._executions: dict[str, LiveExecution] = {}
         self.unfinished_exits: dict[tuple[int, Track], UnfinishedExit] = {}
         self.last_fill_price: dict[tuple[int, Track], int] = {}
         self._entries = 0
@@ -90,6 +106,53 @@ class OrderBook:
         if order.is_exit:
             self.unfinished_exits.pop((order.request.instrument, order.request.track), None)
 
+    def remove(self, order_id: int) -> None:
+        """Forget an order that never left."""
+        self._working.pop(order_id, None)
+
+    def begin_execution(self, execution_id: str, decision: OrderDecision) -> None:
+        """Take in a decision that is carried out in parts from now on."""
+        self._executions[execution_id] = LiveExecution(decision)
+        if decision.purpose in REDUCING:
+            self.unfinished_exits.pop((decision.terms.instrument, decision.track), None)
+
+    def end_execution(self, execution_id: str, *, is_refused: bool) -> None:
+        """Take in that a decision is not carried out any more. An exit that leaves something is asked for again.
+
+        One that was refused is not: its strategy asks again if the position is still there.
+        """
+        live = self._executions.pop(execution_id, None)
+        if live is not None and live.decision.purpose == "EXIT" and live.remaining > 0 and not is_refused:
+            self._leave_unfinished(live.decision)
+
+    def executions(self) -> Iterator[LiveExecution]:
+        """Return the decisions that are being carried out in parts."""
+        return iter(self._executions.values())
+
+    def in_parts(self, instrument: int, track: Track) -> tuple[int, int]:
+        """Return what decisions that are carried out in parts still mean to buy and to sell."""
+        buy = sell = 0
+        for live in self._executions.values():
+            decision = live.decision
+            if decision.terms.instrument == instrument and decision.track == track:
+                if decision.side == "BUY":
+                    buy += live.remaining
+                else:
+                    sell += live.remaining
+        return buy, sell
+
+    def selling(self) -> set[tuple[int, Track]]:
+        """Return the holdings that something under way sells."""
+        found = {(order.request.instrument, order.request.track) for order in self if order.request.side == "SELL"}
+        for live in self._executions.values():
+            if live.decision.side == "SELL":
+                found.add((live.decision.terms.instrument, live.decision.track))
+        return found
+
+    def _leave_unfinished(self, decision: OrderDecision) -> None:
+        key = (decision.terms.instrument, decision.track)
+        self.unfinished_exits[key] = UnfinishedExit(decision.strategy_id, decision.reason, decision.attempt + 1)
+
     def entries_on(self, session_date: str) -> int:
         """Return how many entry orders were accepted on a session date; rebalancing is no entry."""
         return self._entries if session_date == self._entries_date else 0
@@ -100,10 +163,12 @@ class OrderBook:
         self._entries_date = session_date
 
     def buying(self) -> frozenset[int]:
-        """Return the instruments that a working order buys."""
-        if not self._working:
+        """Return the instruments that a working order or an execution buys."""
+        if not (self._working or self._executions):
             return frozenset()
-        return frozenset(order.request.instrument for order in self._working.values() if order.request.side == "BUY")
+        orders = (order.request.instrument for order in self._working.values() if order.request.side == "BUY")
+        parts = (live.decision.terms.instrument for live in self._executions.values() if live.decision.side == "BUY")
+        return frozenset((*orders, *parts))
 
     def on_fill(self, fill: FillNotice) -> SentOrder | None:
         """Apply a fill; None if the order is not ours."""
@@ -113,6 +178,9 @@ class OrderBook:
             return None
         order.filled_qty = fill.cumulative
         order.amount += fill.amount
+        live = self._executions.get(order.execution_id) if order.execution_id else None
+        if live is not None and live.decision.side == fill.side:
+            live.remaining -= fill.qty
         if fill.remaining > 0:
             return order.view("PARTIALLY_FILLED", "", fill.ts_recv_ns)
         del self._working[fill.order_id]
@@ -128,8 +196,8 @@ class OrderBook:
             status = "EXPIRED"
         # A refused exit is not repeated here: the gate would refuse it again. Its strategy asks again if the
         # position is still there.
-        if order.decision.purpose == "EXIT" and status != "REJECTED" and end.remaining > 0:
-            decision = order.decision
-            key = (order.request.instrument, order.request.track)
-            self.unfinished_exits[key] = UnfinishedExit(decision.strategy_id, decision.reason, decision.attempt + 1)
+        # What is left of a part is its execution's to sell.
+        is_exit = order.decision.purpose == "EXIT" and not order.execution_id
+        if is_exit and status != "REJECTED" and end.remaining > 0:
+            self._leave_unfinished(order.decision)
         return order.view(status, end.reason, end.ts_recv_ns)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         AccountPort,
         CapitalPort,
         DecisionLog,
+        ExecutionPort,
         MarketPort,
         MonotonicClock,
         RulesPort,
@@ -92,6 +93,7 @@ class Pipeline:
         stance: Callable[[], Stance] = _balanced,
         capital: CapitalPort | None = None,
         decisions: DecisionStore | None = None,
+        executions: Callable[[OrderBook], ExecutionPort] | None = None,
         loop: LoopSettings | None = None,
     ) -> None:
         """Wire the stages.
@@ -112,6 +114,7 @@ class Pipeline:
             stance: what operating state and safety state let orders do, asked once per cycle and before each order.
             capital: the pools of the account; None: the account is one pool.
             decisions: keeps decisions durable before Act; without it they are in `log` alone.
+            executions: makes what carries out decisions of SCALP, given the book of orders; None: each is one order.
             loop: settings of the loop; the shipped ones by default, with the retries of `config`.
 
         Raises:
@@ -182,7 +185,15 @@ class Pipeline:
             Transform(terms, capital, self._faults, config.sectors, self.health["Capital"]),
             evaluate,
             self._decide,
-            Act(broker, self._orders, self._flips, sessions, stance, self.health["Trading"]),
+            Act(
+                broker,
+                self._orders,
+                self._flips,
+                sessions,
+                stance,
+                self.health["Trading"],
+                None if executions is None else executions(self._orders),
+            ),
             journal=self._journal,
             performance=self.performance,
             sessions=sessions,
@@ -198,6 +209,10 @@ class Pipeline:
         """Go by the limits and quote ages of `config` from the next cycle on; nothing else of it is looked at."""
         self._risk.set_limits(config.limits)
         self._decide.set_quote_ages(config.max_quote_age_ms)
+
+    def adv(self, instrument: int) -> int:
+        """Return the median volume of an instrument's last sessions, in quantity units; 0 where none is known."""
+        return self._bars.daily.stats(instrument).adv_qty or 0
 
     def rebase(self, split: Split, from_ns: int) -> None:
         """See prices and bars from before a split as they compare with those from `from_ns` on, when it takes effect.

@@ -8,7 +8,7 @@ from qts.instruments import adjusted_price, adjusted_qty
 from qts.strategy.contracts import Quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from qts._core import Quote as CoreQuote
     from qts._core import StepEngine
@@ -40,6 +40,8 @@ class EngineMarket:
         self._engine = engine
         self._prev_close = dict(base_prices or {})
         self._splits: dict[int, list[_Rebased]] = {}
+        self.on_bars: Callable[[list[BarRow]], object] | None = None
+        """Sees closed bars as they are taken."""
 
     def quote(self, instrument: int) -> Quote:
         """Return the latest prices; 0 where nothing is known."""
@@ -64,6 +66,8 @@ class EngineMarket:
         for bar in bars:
             if bar[1] == DAY_NS:
                 self._prev_close[bar[0]] = bar[6]
+        if self.on_bars is not None and bars:
+            self.on_bars(bars)
         return bars
 
     def rebase(self, split: Split, from_ns: int) -> None:

@@ -36,9 +36,7 @@ class ProtectiveExits:
         held = {(row.instrument, row.track) for row in positions}
         for key in [key for key in unfinished if key not in held]:
             del unfinished[key]
-        selling = {
-            (order.request.instrument, order.request.track) for order in self._orders if order.request.side == "SELL"
-        }
+        selling = self._orders.selling()
         wishes = []
         for row in positions:
             key = (row.instrument, row.track)

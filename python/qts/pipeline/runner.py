@@ -107,7 +107,7 @@ class CycleRunner:
     def _run(self, cycle: Cycle, intents: Sequence[tuple[StrategySlot, object]], waits_for: str) -> CycleResult:
         stopped_by = parked_by(self._switches())
         if stopped_by:
-            self._act.withdraw()
+            self._act.withdraw(cycle.ts_ns)
         stopped_by = stopped_by or waits_for
         if stopped_by and cycle.cause == "EVENT":
             self._forget()

@@ -12,16 +12,17 @@ use qts_core::fixed::{Money, Price, Qty};
 use qts_core::instrument::InstrumentId;
 use qts_core::market::bars::Bar;
 use qts_core::market::source::MergedSource;
+use qts_core::order::gateway::GatewayConfig;
 use qts_core::order::{OrderRequest, OrderState};
-use qts_core::session::{Interest, SessionConfig, StepEngine as Core, Yield};
-use qts_core::shadow::PoolError;
+use qts_core::session::{Interest, SessionConfig, SessionError, StepEngine as Core, Yield};
+use qts_core::shadow::{PoolError, SplitRow};
 use qts_core::sim::latency::LatencyModel;
-use qts_core::sim::matcher::{OrderKind, TimeInForce};
 use qts_io::clock::HostClock;
 
 use deliver::{deliver_cycle, deliver_p0, deliver_tick};
 
 use crate::errors;
+use crate::gateway::{self, Gateway, PermitRefused, SendPermit};
 use crate::instruments::{Instruments, side};
 use crate::journal;
 use crate::sources::{Exclusive, Input};
@@ -35,7 +36,13 @@ const SIGNAL_CHECK_RECORDS: u32 = 16_384;
 type BarRow = (u32, i64, i64, i64, i64, i64, i64, i64);
 
 /// Track, quantity before and after, cost after, cost written off, rest.
-type SplitTuple = (&'static str, i64, i64, i64, i64, i64);
+pub(crate) type SplitTuple = (&'static str, i64, i64, i64, i64, i64);
+
+/// A row of a split as Python sees it.
+pub(crate) fn split_row(row: &SplitRow) -> SplitTuple {
+    let (before, after) = (row.before.0, row.after.qty.0);
+    (row.track.name(), before, after, row.after.cost_total.0, row.written_off.0, row.rest)
+}
 
 /// Callable, track name, instrument ids or `None` for all.
 type TickHandlerSpec = (Py<PyAny>, String, Option<Vec<u32>>);
@@ -107,7 +114,7 @@ fn queue_config(queues: Option<&Bound<'_, PyDict>>) -> PyResult<DispatchConfig> 
 #[pymethods]
 impl StepEngine {
     #[new]
-    #[pyo3(signature = (instruments, *, cash, latency_out_ns=0, latency_in_ns=0, latency_jitter_ns=0, seed=0, cycle_interval_ns=0, queues=None))]
+    #[pyo3(signature = (instruments, *, cash, latency_out_ns=0, latency_in_ns=0, latency_jitter_ns=0, seed=0, cycle_interval_ns=0, queues=None, limits=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn new(
         py: Python<'_>,
@@ -119,6 +126,7 @@ impl StepEngine {
         seed: u64,
         cycle_interval_ns: i64,
         queues: Option<&Bound<'_, PyDict>>,
+        limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         if cycle_interval_ns < 0 {
             return Err(errors::value(format!(
@@ -135,9 +143,10 @@ impl StepEngine {
             latency_in: LatencyModel::new(latency_in_ns, latency_jitter_ns, !seed).map_err(errors::value)?,
             cycle_interval_ns,
             dispatch: queue_config(queues)?,
+            limits: gateway::limits(limits, GatewayConfig::unlimited())?,
         };
         Ok(Self {
-            core: Core::new(table, config, HostClock),
+            core: Core::new(table, config, HostClock).map_err(errors::value)?,
             view: Py::new(py, TickView::empty(py))?,
             symbols,
             callbacks: Arc::default(),
@@ -246,18 +255,18 @@ impl StepEngine {
     /// Cash in money units.
     #[getter]
     fn cash(&self) -> i64 {
-        self.core.book().account().cash.0
+        self.core.gateway().lock().book().account().cash.0
     }
 
     /// Cash held for working buys, in money units.
     #[getter]
     fn reserved_cash(&self) -> i64 {
-        self.core.orders().reserved().0
+        self.core.gateway().lock().orders().reserved().0
     }
 
     /// (fees, taxes, realised profit net of the sales' own costs) so far, in money units.
     fn flows(&self) -> (i64, i64, i64) {
-        let account = self.core.book().account();
+        let account = *self.core.gateway().lock().book().account();
         (account.fees.0, account.taxes.0, account.realized.0)
     }
 
@@ -275,22 +284,12 @@ impl StepEngine {
         limit: i64,
         qty: i64,
     ) -> PyResult<u64> {
-        let kind = match kind {
-            "LIMIT" => OrderKind::Limit,
-            "MARKET" => OrderKind::Market,
-            other => return Err(errors::value(format!("kind is {other:?}; expected 'LIMIT' or 'MARKET'"))),
-        };
-        let tif = match tif {
-            "DAY" => TimeInForce::Day,
-            "IOC" => TimeInForce::Ioc,
-            other => return Err(errors::value(format!("tif is {other:?}; expected 'DAY' or 'IOC'"))),
-        };
         let request = OrderRequest {
             instrument: InstrumentId(instrument),
             track: self::track(track)?,
             side: self::side(side)?,
-            kind,
-            tif,
+            kind: gateway::kind(kind)?,
+            tif: gateway::tif(tif)?,
             limit: Price(limit),
             qty: Qty(qty),
         };
@@ -302,28 +301,49 @@ impl StepEngine {
         self.core.cancel(OrderId(order_id)).is_ok()
     }
 
+    /// The account of the engine: orders, positions, cash, holds and permits, shared.
+    #[getter]
+    fn gateway(&self) -> Gateway {
+        Gateway::sharing(self.core.gateway().clone())
+    }
+
+    /// Send what a permit of this engine's gateway permits and return the order's id; PermitRefused if it does not.
+    fn send(&mut self, permit: &mut SendPermit) -> PyResult<u64> {
+        match self.core.send(&mut permit.permit) {
+            Ok(id) => Ok(id.0),
+            Err(SessionError::Permit(reason)) => Err(PermitRefused::new_err(reason.name())),
+            Err(error @ SessionError::WrongPermit(_)) => Err(errors::value(error)),
+            Err(error) => Err(errors::session(error)),
+        }
+    }
+
     /// Split the cash of the account among the pools; purchases of a track are bound to its pool from then on.
     fn fund_pools(&mut self, scalp: i64, swing: i64, portfolio: i64) -> PyResult<()> {
-        self.core.fund_pools([Money(scalp), Money(swing), Money(portfolio)]).map_err(errors::value)
+        self.core
+            .gateway()
+            .lock()
+            .fund_pools([Money(scalp), Money(swing), Money(portfolio)])
+            .map_err(errors::value)
     }
 
     /// Whether the pools are funded.
     #[getter]
     fn pools_funded(&self) -> bool {
-        self.core.book().is_funded()
+        self.core.gateway().lock().book().is_funded()
     }
 
     /// (cash, held for working buys, set aside, whether entries are refused) of a pool.
     fn pool_money(&self, track: &str) -> PyResult<(i64, i64, i64, bool)> {
         let track = self::track(track)?;
-        let pool = self.core.book().pool(track).ok_or_else(|| errors::value(PoolError::Unfunded))?;
-        let held = self.core.orders().reserved_by_track().of(track);
+        let gateway = self.core.gateway().lock();
+        let pool = *gateway.book().pool(track).ok_or_else(|| errors::value(PoolError::Unfunded))?;
+        let held = gateway.orders().reserved_by_track().of(track);
         Ok((pool.cash.0, held.0, pool.set_aside.0, pool.is_blocked))
     }
 
     /// Cash that belongs to no pool.
     fn unallocated(&self) -> i64 {
-        self.core.book().unallocated().0
+        self.core.gateway().lock().book().unallocated().0
     }
 
     /// Move free cash between pools; None stands for what is unallocated.
@@ -335,28 +355,28 @@ impl StepEngine {
         amount: i64,
     ) -> PyResult<()> {
         let (from, to) = (place(from_pool)?, place(to_pool)?);
-        self.core.move_pool_cash(from, to, Money(amount)).map_err(errors::value)
+        self.core.gateway().lock().move_pool_cash(from, to, Money(amount)).map_err(errors::value)
     }
 
     /// Keep `amount` of a pool from orders and transfers, in place of what was kept so far.
     fn set_aside(&mut self, track: &str, amount: i64) -> PyResult<()> {
-        self.core.set_aside(self::track(track)?, Money(amount)).map_err(errors::value)
+        self.core.gateway().lock().set_aside(self::track(track)?, Money(amount)).map_err(errors::value)
     }
 
     /// Refuse orders that buy for a track, or take them again.
     fn block_entries(&mut self, track: &str, blocked: bool) -> PyResult<()> {
-        self.core.block_entries(self::track(track)?, blocked).map_err(errors::value)
+        self.core.gateway().lock().block_entries(self::track(track)?, blocked).map_err(errors::value)
     }
 
     /// Book external cash (negative: taken away) to a pool, or to what is unallocated.
     #[pyo3(signature = (track, amount))]
     fn credit(&mut self, track: Option<&str>, amount: i64) -> PyResult<()> {
-        self.core.credit(place(track)?, Money(amount)).map_err(errors::value)
+        self.core.gateway().lock().credit(place(track)?, Money(amount)).map_err(errors::value)
     }
 
     /// What a working order may still cost; 0 once it has ended.
     fn hold_of(&self, order_id: u64) -> i64 {
-        self.core.hold_of(OrderId(order_id)).0
+        self.core.gateway().lock().hold_of(OrderId(order_id)).0
     }
 
     /// Turn every `denominator` of an instrument held into `numerator`, rounded down to whole lots, at the same cost.
@@ -364,33 +384,29 @@ impl StepEngine {
     /// A row for each track that holds it: (track, quantity before, quantity after, cost after, cost of a holding that
     /// vanished, what did not make a lot in `denominator`ths of a quantity unit).
     fn split(&mut self, instrument: u32, numerator: i64, denominator: i64) -> PyResult<Vec<SplitTuple>> {
-        let rows =
-            self.core.split(InstrumentId(instrument), numerator, denominator).map_err(errors::value)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let (before, after) = (row.before.0, row.after.qty.0);
-                (row.track.name(), before, after, row.after.cost_total.0, row.written_off.0, row.rest)
-            })
-            .collect())
+        let rows = self.core.gateway().lock().split(InstrumentId(instrument), numerator, denominator);
+        Ok(rows.map_err(errors::value)?.iter().map(split_row).collect())
     }
 
     /// (quantity, cost without fees, opened_ns) of a track's holding.
     fn position(&self, instrument: u32, track: &str) -> PyResult<(i64, i64, i64)> {
-        let position = self.core.book().position(InstrumentId(instrument), self::track(track)?);
+        let position =
+            self.core.gateway().lock().book().position(InstrumentId(instrument), self::track(track)?);
         Ok((position.qty.0, position.cost_total.0, position.opened_ns))
     }
 
     /// Every holding: (instrument, track, quantity, cost without fees, opened_ns).
     fn positions(&self) -> Vec<(u32, &'static str, i64, i64, i64)> {
-        let open = self.core.book().open();
+        let gateway = self.core.gateway().lock();
+        let open = gateway.book().open();
         open.map(|(id, track, held)| (id.0, track.name(), held.qty.0, held.cost_total.0, held.opened_ns))
             .collect()
     }
 
     /// Unfilled quantity of working buys and sells of a track.
     fn working(&self, instrument: u32, track: &str) -> PyResult<(i64, i64)> {
-        let (buy, sell) = self.core.orders().working_qty(InstrumentId(instrument), self::track(track)?);
+        let (buy, sell) =
+            self.core.gateway().lock().orders().working_qty(InstrumentId(instrument), self::track(track)?);
         Ok((buy.0, sell.0))
     }
 
@@ -474,12 +490,16 @@ impl StepEngine {
     /// Number of orders that ended in each state, plus "SUBMITTED_TOTAL".
     fn order_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = PyDict::new(py);
-        for (state, count) in OrderState::ALL.into_iter().zip(self.core.orders().ended()) {
+        let (ended, submitted) = {
+            let gateway = self.core.gateway().lock();
+            (*gateway.orders().ended(), gateway.orders().submitted())
+        };
+        for (state, count) in OrderState::ALL.into_iter().zip(ended) {
             if state.is_terminal() {
                 counts.set_item(state.name(), count)?;
             }
         }
-        counts.set_item("SUBMITTED_TOTAL", self.core.orders().submitted())?;
+        counts.set_item("SUBMITTED_TOTAL", submitted)?;
         Ok(counts)
     }
 

@@ -12,6 +12,8 @@ mod bus;
 mod carried;
 mod engine;
 mod errors;
+mod exchange;
+mod gateway;
 mod instruments;
 mod journal;
 mod measure;
@@ -67,6 +69,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sources::CsvStream>()?;
     module.add_class::<instruments::Instruments>()?;
     module.add_class::<engine::StepEngine>()?;
+    module.add_class::<gateway::Gateway>()?;
+    module.add_class::<gateway::SendPermit>()?;
+    module.add_class::<gateway::Outgoing>()?;
+    module.add("OrderRefused", module.py().get_type::<gateway::OrderRefused>())?;
+    module.add("PermitRefused", module.py().get_type::<gateway::PermitRefused>())?;
+    module.add_function(wrap_pyfunction!(gateway::execution_may_go, module)?)?;
     module.add("TICK_FIELDS", qts_core::dispatch::live::TICK_FIELDS.to_vec())?;
     module.add("TICK_SPOOL_FIELDS", qts_io::tickspool::FIELDS.to_vec())?;
     module.add_class::<tickspool::TickSpool>()?;
@@ -80,5 +88,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<views::FillEvent>()?;
     module.add_class::<views::OrderEvent>()?;
     module.add_class::<views::Quote>()?;
+    module.add_class::<exchange::SimExchange>()?;
     Ok(())
 }

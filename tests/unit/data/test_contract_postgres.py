@@ -8,6 +8,7 @@ import pytest
 from qts.clock import SystemClock
 from qts.data.postgres import TimescaleDBAdapter
 
+from .contract.executions import TestExecutions
 from .contract.funds import TestFunds
 from .contract.ledger import TestBatch, TestLedger, TestOnce, TestWrongFills
 from .contract.lifecycle import TestLifecycle

@@ -10,6 +10,7 @@ from qts.clock import SystemClock
 from qts.data.sqlite.adapter import SQLiteAdapter
 from qts.data.sqlite.connection import open_database
 
+from .contract.executions import TestExecutions
 from .contract.funds import TestFunds
 from .contract.ledger import TestBatch, TestLedger, TestOnce, TestWrongFills
 from .contract.lifecycle import TestLifecycle

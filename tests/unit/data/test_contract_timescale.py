@@ -16,6 +16,7 @@ from qts.data.postgres.pools import Pools
 from qts.data.settings import ServerSettings
 
 from ...timescale import clearing
+from .contract.executions import TestExecutions
 from .contract.funds import TestFunds
 from .contract.ledger import TestBatch, TestLedger, TestOnce, TestWrongFills
 from .contract.lifecycle import TestLifecycle

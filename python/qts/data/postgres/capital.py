@@ -69,9 +69,9 @@ async def put_capital(link: Link, account: str, scale: int, rows: Sequence[Capit
         if isinstance(row, CapitalTransferRow):
             refused += await _put_transfer(link, account, scale, row)
     holds = [hold_values(row, made_ns, account, scale) for row, made_ns in newest_holds(rows)]
-    await _upsert(link, "capital_holds", holds, "version")
+    await upsert(link, "capital_holds", holds, "version")
     pools = {row.pool_id: row for row in rows if isinstance(row, CapitalPoolRow)}
-    await _upsert(link, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], "revision")
+    await upsert(link, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], "revision")
     return refused
 
 
@@ -218,7 +218,7 @@ async def _put_transfer(link: Link, account: str, scale: int, row: CapitalTransf
     return []
 
 
-async def _upsert(link: Link, name: str, rows: Sequence[dict[str, Any]], newer: str) -> None:
+async def upsert(link: Link, name: str, rows: Sequence[dict[str, Any]], newer: str) -> None:
     """Write rows of a table; one that stands is replaced by a row that is not older by the column `newer`."""
     if not rows:
         return

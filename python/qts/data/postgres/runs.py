@@ -12,9 +12,10 @@ from qts.data.capital import raise_conflicts
 from qts.data.contracts import Difference, EquityRow, FillRow, OrderRow, PositionRow, SessionRow
 from qts.data.corrections import Line, book
 from qts.data.exceptions import RowInvalid
+from qts.data.executions import INTENTS, NEWER, ORDERS, values_of
 from qts.data.ledger import SEPARATOR, Holding
 from qts.data.postgres.booking import Batch, Booked, quarantine
-from qts.data.postgres.capital import CapitalBooks, put_capital, put_decisions
+from qts.data.postgres.capital import CapitalBooks, put_capital, put_decisions, upsert
 from qts.data.postgres.errors import DRIVER, told
 from qts.data.records import Fill, LedgerEntry
 from qts.data.scales import from_units, to_units
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from qts.data.contracts import CapitalRow, DecisionRow, InstrumentRow, SessionStatus
+    from qts.data.contracts import CapitalRow, DecisionRow, ExecutionRow, InstrumentRow, SessionStatus
     from qts.data.records import JournalAck
 
 _BEGIN: Final = (
@@ -35,10 +36,11 @@ _END: Final = "UPDATE sessions SET status = $2, ended_ns = $3, cash_end = $4, de
 
 _ORDER: Final = (
     "INSERT INTO run_orders (session_no, order_id, ts_ns, decision_id, symbol, pool_id, side, kind, tif, qty,"
-    " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+    " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns, client_order_id)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     " ON CONFLICT (session_no, order_id) DO UPDATE SET state = excluded.state, filled_qty = excluded.filled_qty,"
-    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns"
+    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns,"
+    " qty = excluded.qty, limit_price = excluded.limit_price"
 )
 
 _ACK_FIRST: Final = "INSERT INTO journal_ack (journal, seq, acked_at) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"
@@ -46,7 +48,7 @@ _ACK_OF: Final = "SELECT seq FROM journal_ack WHERE journal = $1 FOR UPDATE"
 
 _ORDERS: Final = (
     "SELECT order_id, ts_ns, decision_id, symbol, pool_id, side, kind, tif, qty, limit_price, state, filled_qty,"
-    " amount, end_reason, strategy, updated_ns FROM run_orders WHERE session_no = $1 ORDER BY order_id"
+    " amount, end_reason, strategy, updated_ns, client_order_id FROM run_orders WHERE session_no = $1 ORDER BY order_id"
 )
 
 _FILLS: Final = (
@@ -124,12 +126,15 @@ class Runs(CapitalBooks):
         ack: JournalAck | None = None,
         funds: Sequence[CapitalRow] = (),
         decisions: Sequence[DecisionRow] = (),
+        executions: Sequence[ExecutionRow] = (),
     ) -> int:
         """Write rows of a run in one transaction; return how many fills were in the ledger already."""
         number = await self._number_of(session)
         instruments = await self._scales_of(fill.symbol for fill in fills)
         now = self._clock.now_utc()
         scale = await self._scale_of(session) if funds else 0
+        known = await self._scales_of(row.intent.symbol for row in executions)
+        programmes, children = values_of(executions, session, known)
         contradicting: list[str] = []
         try:
             entries, refused = _entries(session, fills, instruments, lambda _: None)
@@ -154,6 +159,8 @@ class Runs(CapitalBooks):
             await quarantine(link, against, now)
             contradicting[:] = [f"{key}: {cause}" for key, cause, _ in against]
             await put_decisions(link, session.session_id, decisions)
+            await upsert(link, INTENTS, programmes, NEWER)
+            await upsert(link, ORDERS, children, NEWER)
             return booked
 
         booked = await self._unraced(

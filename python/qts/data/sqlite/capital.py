@@ -83,7 +83,7 @@ def put_capital(
             refused += _put_transfer(db, account, scale, row)
     db.executemany(_HOLD, [_hold(account, scale, row, made_ns) for row, made_ns in newest_holds(rows)])
     pools = {row.pool_id: row for row in rows if isinstance(row, CapitalPoolRow)}
-    _upsert(db, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], newer="revision")
+    upsert(db, "capital_pools", [pool_values(row, account, scale) for row in pools.values()], newer="revision")
     for key, cause, content in refused:
         db.execute(schema.QUARANTINE, (key, session_no, cause, content))
     return [f"{key}: {cause}" for key, cause, _ in refused]
@@ -209,11 +209,11 @@ def _put_transfer(
             "DELETE FROM capital_transfers WHERE account_id = ? AND transfer_id = ?",
             (account, known[0][0]),
         )
-    _upsert(db, "capital_transfers", [values], newer="")
+    upsert(db, "capital_transfers", [values], newer="")
     return []
 
 
-def _upsert(db: sqlite3.Connection, name: str, rows: Sequence[dict[str, Any]], *, newer: str) -> None:
+def upsert(db: sqlite3.Connection, name: str, rows: Sequence[dict[str, Any]], *, newer: str) -> None:
     """Write rows of a table; one that stands is replaced by a row that is not older by the column `newer`."""
     if not rows:
         return

@@ -10,6 +10,7 @@ from qts.data.contracts import Difference, EquityRow, FillRow, OrderRow, Positio
 from qts.data.sqlite import booking, capital, schema
 from qts.data.sqlite.accounts import Accounts, acknowledged, raise_for
 from qts.data.sqlite.entries import ENTRY_SELECT, entry_of, position_from
+from qts.data.sqlite.executions import put_executions
 from qts.data.sqlite.verify import differences
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         CapitalRow,
         CapitalTransferRow,
         DecisionRow,
+        ExecutionRow,
         SessionRow,
         SessionStatus,
     )
@@ -55,6 +57,7 @@ class Runs(Accounts):
         ack: JournalAck | None = None,
         funds: Sequence[CapitalRow] = (),
         decisions: Sequence[DecisionRow] = (),
+        executions: Sequence[ExecutionRow] = (),
     ) -> int:
         """Write rows of a run in one transaction; return how many fills were in the ledger already.
 
@@ -76,6 +79,7 @@ class Runs(Accounts):
                 self._mirror(db, books, session, last, number)
             refused = _put_funds(db, session, number, funds)
             capital.put_decisions(db, session.session_id, decisions)
+            put_executions(db, session, self._instruments, executions)
             self._acknowledge(db, ack)
             return written, refused
 

@@ -66,15 +66,16 @@ ALL_ENTRIES: Final = (
 
 ORDER_UPSERT: Final = (
     "INSERT INTO run_orders (session_no, order_id, ts_ns, decision_id, symbol, pool_id, side, kind, tif, qty,"
-    " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns, client_order_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (session_no, order_id) DO UPDATE SET state = excluded.state, filled_qty = excluded.filled_qty,"
-    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns"
+    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns,"
+    " qty = excluded.qty, limit_price = excluded.limit_price"
 )
 
 ORDERS_OF_SESSION: Final = (
     "SELECT order_id, ts_ns, decision_id, symbol, pool_id, side, kind, tif, qty, limit_price, state, filled_qty,"
-    " amount, end_reason, strategy, updated_ns FROM run_orders WHERE session_no = ? ORDER BY order_id"
+    " amount, end_reason, strategy, updated_ns, client_order_id FROM run_orders WHERE session_no = ? ORDER BY order_id"
 )
 
 EQUITY_INSERT: Final = "INSERT INTO equity (session_no, ts_ns, cash, market_value) VALUES (?, ?, ?, ?)"

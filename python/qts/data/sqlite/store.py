@@ -18,6 +18,7 @@ from qts.data.contracts import (
     DecisionRow,
     Difference,
     EquityRow,
+    ExecutionRow,
     FillRow,
     FlushResult,
     InstrumentRow,
@@ -27,16 +28,17 @@ from qts.data.contracts import (
     StoreCondition,
 )
 from qts.data.exceptions import CapitalNotKept, LedgerConflict, LedgerMismatch, StoreUnavailable
-from qts.data.sqlite import booking, capital, schema
+from qts.data.sqlite import booking, capital, executions, schema
 from qts.data.sqlite.connection import open_database
+from qts.data.sqlite.entries import Instruments
 from qts.data.sqlite.verify import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from qts.data.contracts import SessionStatus
+    from qts.data.contracts import ChildRow, IntentRow, SessionStatus, StageRow
 
 _BATCH: Final = 512
 """Rows that one transaction takes; a commit costs about as much as 50 rows."""
@@ -53,7 +55,7 @@ class SQLiteStore:
         path: the database file, created with its directory if absent; None for a temporary database on disk, gone
             when the store is closed.
         batch: rows collected before they are written.
-        keep_decisions: whether decisions are written; False where a report keeps their lines anyway.
+        keep_decisions: whether decisions and executions are written; False where a report keeps their lines anyway.
 
     Raises:
         UsageError: the file cannot be opened or is not one of ours.
@@ -63,7 +65,8 @@ class SQLiteStore:
         self._name = "temporary database" if path is None else str(path)
         self._db = open_database(path)
         self._batch = batch
-        self._keeps_decisions = keep_decisions
+        self.keeps_executions = keep_decisions
+        """Whether executions are written, and decisions."""
         self._session_no = booking.NO_SESSION
         self._broker = ""
         self._account = ""
@@ -72,6 +75,9 @@ class SQLiteStore:
         self._equity: list[EquityRow] = []
         self._capital: list[CapitalRow] = []
         self._decisions: list[DecisionRow] = []
+        self._executions: list[ExecutionRow] = []
+        self._stages: list[StageRow] = []
+        self._instruments = Instruments()
         self._session: SessionRow | None = None
         self._scale = 0
         self.duplicates = 0
@@ -84,6 +90,11 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether there is a journal: never."""
+        return False
 
     def open(self) -> None:
         """Do nothing: the database is open since this object was made."""
@@ -176,7 +187,7 @@ class SQLiteStore:
 
     def record_decision(self, decision_id: str, ts_ns: int, line: bytes) -> None:
         """Take in a decision; raises what `flush` raises when the batch is full."""
-        if not self._keeps_decisions:
+        if not self.keeps_executions:
             return
         self._decisions.append(decision_row(decision_id, ts_ns, line))
         if len(self._decisions) >= self._batch:
@@ -184,6 +195,24 @@ class SQLiteStore:
 
     def decisions_durable(self) -> None:
         """Do nothing: what can be run again is written in batches, without waiting for the disk."""
+
+    def journal_execution(self, kind: str, record: Mapping[str, object]) -> int:  # noqa: ARG002 - as asked for
+        """Do nothing: what can be run again has no journal."""
+        return 0
+
+    def journal_durable(self, seq: int) -> None:
+        """Do nothing, as `decisions_durable`."""
+
+    def record_intent(
+        self, intent: IntentRow, children: Sequence[ChildRow] = (), stages: Sequence[StageRow] = ()
+    ) -> None:
+        """Take in an execution as it stands; raises what `flush` raises when the batch is full."""
+        if not self.keeps_executions:
+            return
+        self._executions.append(ExecutionRow(intent, tuple(children)))
+        self._stages.extend(stages)
+        if len(self._executions) >= self._batch:
+            self.flush()
 
     def flush(self) -> FlushResult:
         """Write everything pending in one transaction.
@@ -198,17 +227,19 @@ class SQLiteStore:
             CapitalNotKept: FS086, a row of capital contradicts one that stands.
             StoreUnavailable: the database cannot be written; everything pending is kept for the next attempt.
         """
-        if not (self._fills or self._orders or self._equity or self._capital or self._decisions):
+        if not (self._fills or self._orders or self._equity or self._capital or self._decisions or self._executions):
             return FlushResult(0, 0, 0, 0)
         session = self._open_session()
         # One code for one cause: the ledger of capital has its own where nothing else is concerned.
-        others = self._fills or self._orders or self._equity or self._decisions
+        others = self._fills or self._orders or self._equity or self._decisions or self._executions
         with self._transaction("FS120" if others else "FS086"):
             written = booking.Books(self._db, self._account).write_run(
                 self._session_no, self._broker, self._fills, self._orders.values(), self._equity
             )
             refused = capital.put_capital(self._db, self._session_no, self._account, self._scale, self._capital)
             capital.put_decisions(self._db, session.session_id, self._decisions)
+            executions.put_executions(self._db, session, self._instruments, self._executions)
+            executions.put_stages(self._db, self._stages)
         duplicates = len(self._fills) - written.fills - len(written.refused)
         result = FlushResult(written.fills, duplicates, len(self._orders), len(self._equity))
         self.duplicates += result.duplicates
@@ -217,6 +248,8 @@ class SQLiteStore:
         self._equity.clear()
         self._capital.clear()
         self._decisions.clear()
+        self._executions.clear()
+        self._stages.clear()
         _raise_for(written, refused)
         return result
 

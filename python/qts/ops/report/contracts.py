@@ -106,6 +106,24 @@ class CapitalFigures:
     """Transfers beyond what is kept."""
 
 
+class ExecutionFigures(NamedTuple):
+    """What came of the executions of a run."""
+
+    states: Mapping[str, int]
+    """How many ended in each final state."""
+    dispositions: Mapping[str, int]
+    refusals: Mapping[str, int]
+    """How many PreCheck refused, by reason."""
+    filled: int
+    """How many had a fill."""
+    slippage_e3: int
+    """Sum over those, in thousandths of a basis point; positive = cost."""
+    adverse_e3: int
+    """Sum of what was a cost alone."""
+    rounds: int
+    """Rounds of price adjustment."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFigures:
     """Everything about a finished run that is not a row of the store."""
@@ -138,6 +156,8 @@ class RunFigures:
     faults: Sequence[FaultFigure] = ()
     cycles: Mapping[str, Mapping[Any, int]] = field(default_factory=dict)
     """Counts of cycles: `outcomes` by status (and reason, if skipped), `over_budget` and `over_target` by stage."""
+    executions: ExecutionFigures | None = None
+    """What came of executions; None where nothing of the run went through them."""
     performance: PerformanceSettings = field(default_factory=PerformanceSettings)
     """Parameters of the statistics."""
     capital: CapitalFlowConfig = field(default_factory=CapitalFlowConfig)

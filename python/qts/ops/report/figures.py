@@ -11,10 +11,11 @@ from qts.ops.report.performance import performance_dict
 if TYPE_CHECKING:
     from qts.engines import PerformanceFigures
     from qts.instruments import Catalog
-    from qts.ops.report.contracts import CapitalFigures, RunFigures
+    from qts.ops.report.contracts import CapitalFigures, ExecutionFigures, RunFigures
     from qts.ops.report.recorder import RunRecorder
 
 _FRACTION: Final = Decimal("0.00000001")
+_BPS: Final = Decimal("0.001")
 _LATENCY_KEYS: Final = ("p50", "p99", "p999", "max")
 
 
@@ -68,9 +69,31 @@ def report_dict(
         "faults": [fault._asdict() for fault in run.faults],
         "performance": performance_dict(performance, scale),
     }
+    if run.executions is not None:
+        report["executions"] = executions_dict(run.executions)
     if capital is not None:
         report["capital"] = capital_dict(capital, run.capital, scale)
     return report
+
+
+def executions_dict(figures: "ExecutionFigures") -> dict[str, Any]:
+    """Return what came of executions; slippage in basis points of the price decided on, positive = cost."""
+    return {
+        "total": sum(figures.states.values()),
+        "final_states": dict(figures.states),
+        "dispositions": dict(figures.dispositions),
+        "refusals": dict(figures.refusals),
+        "filled": figures.filled,
+        "rounds": figures.rounds,
+        "mean_slippage_bps": _mean_bps(figures.slippage_e3, figures.filled),
+        "mean_adverse_slippage_bps": _mean_bps(figures.adverse_e3, figures.filled),
+    }
+
+
+def _mean_bps(sum_e3: int, count: int) -> str | None:
+    if not count:
+        return None
+    return f"{(Decimal(sum_e3) / count / 1_000).quantize(_BPS, ROUND_HALF_UP):f}"
 
 
 def _positions(run: "RunFigures", catalog: "Catalog") -> Iterator[dict[str, str]]:

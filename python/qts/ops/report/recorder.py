@@ -48,10 +48,13 @@ class RunRecorder:
         self._directory = TemporaryDirectory(prefix="qts-run-")
         self.decisions_path = Path(self._directory.name) / "decisions.jsonl"
         self._decisions = self.decisions_path.open("w", encoding="utf-8", newline="\n")
+        self.executions_path = Path(self._directory.name) / "executions.jsonl"
+        self._executions = self.executions_path.open("w", encoding="utf-8", newline="\n")
         self.equity = Series()
         self.prices: dict[str, Series] = {}
         self.actions: Counter[str] = Counter()
         self.decisions = 0
+        self.executions = 0
         self.high_water = 0
         self.max_drawdown = (0, 1)
         """Deepest fall below the highest equity so far, as an exact fraction."""
@@ -61,6 +64,12 @@ class RunRecorder:
         self._decisions.write(line)
         self._decisions.write("\n")
         self.decisions += 1
+
+    def on_execution(self, line: str) -> None:
+        """Take in a line about an execution that is over."""
+        self._executions.write(line)
+        self._executions.write("\n")
+        self.executions += 1
 
     def on_action(self, action: str, reason: str) -> None:
         """Count what became of a wish, and why."""
@@ -143,10 +152,12 @@ class RunRecorder:
         series.add(ts_ns, price)
 
     def finish(self) -> None:
-        """Write the decision lines that are pending; the end of the session writes the rows."""
+        """Write the lines that are pending; the end of the session writes the rows."""
         self._decisions.flush()
+        self._executions.flush()
 
     def close(self) -> None:
         """Give up the temporary files."""
         self._decisions.close()
+        self._executions.close()
         self._directory.cleanup()

@@ -54,11 +54,15 @@ pub enum EndReason {
     UnknownOrder,
     NoReferencePrice,
     PoolBlocked,
+    SafetyBlocked,
+    SymbolFrozen,
+    ExitTaken,
+    RateLimit,
 }
 
 impl EndReason {
     /// Every member, in the order of its number.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::UserCancel,
         Self::ImmediateOrCancel,
         Self::SessionEnd,
@@ -70,6 +74,10 @@ impl EndReason {
         Self::UnknownOrder,
         Self::NoReferencePrice,
         Self::PoolBlocked,
+        Self::SafetyBlocked,
+        Self::SymbolFrozen,
+        Self::ExitTaken,
+        Self::RateLimit,
     ];
 }
 
@@ -88,6 +96,10 @@ impl EndReason {
             Self::UnknownOrder => "UNKNOWN_ORDER",
             Self::NoReferencePrice => "NO_REFERENCE_PRICE",
             Self::PoolBlocked => "POOL_BLOCKED",
+            Self::SafetyBlocked => "SAFETY_BLOCKED",
+            Self::SymbolFrozen => "SYMBOL_FROZEN",
+            Self::ExitTaken => "EXIT_TAKEN",
+            Self::RateLimit => "RATE_LIMIT",
         }
     }
 

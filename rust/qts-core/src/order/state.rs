@@ -77,19 +77,32 @@ impl OrderState {
         use OrderState as S;
         Ok(match (self, event) {
             (S::Created, E::GatePassed) => S::Validated,
-            (S::Created, E::GateFailed) => S::Rejected,
+            (S::Created | S::Validated, E::GateFailed) => S::Rejected,
             (S::Validated, E::Sent) => S::Submitted,
-            (S::Submitted | S::Unknown, E::Acknowledged) => S::Accepted,
-            (S::Submitted | S::Unknown, E::Refused) => S::Rejected,
-            (S::Submitted, E::AnswerLost) => S::Unknown,
-            (S::CancelPending, E::Acknowledged | E::PartFilled | E::CancelSent) => S::CancelPending,
+            (S::Submitted | S::Unknown | S::Accepted, E::Acknowledged) => S::Accepted,
+            (S::Partial, E::Acknowledged) => S::Partial,
+            (S::Submitted | S::Unknown | S::Accepted | S::Partial | S::CancelPending, E::Refused) => {
+                S::Rejected
+            }
+            (S::Submitted | S::Unknown, E::AnswerLost) => S::Unknown,
+            (S::CancelPending, E::Acknowledged | E::PartFilled | E::CancelSent | E::AnswerLost) => {
+                S::CancelPending
+            }
+            (S::Accepted, E::AnswerLost) => S::Accepted,
+            (S::Partial, E::AnswerLost) => S::Partial,
             (S::Submitted | S::Accepted | S::Partial | S::Unknown, E::PartFilled) => S::Partial,
             (S::Submitted | S::Accepted | S::Partial | S::Unknown | S::CancelPending, E::FullyFilled) => {
                 S::Filled
             }
             (S::Submitted | S::Accepted | S::Partial, E::CancelSent) => S::CancelPending,
-            (S::Accepted | S::Partial | S::CancelPending | S::Unknown, E::CancelConfirmed) => S::Cancelled,
-            (S::Accepted | S::Partial | S::CancelPending, E::SessionEnded) => S::Expired,
+            (S::CancelPending, E::CancelRefused) => S::Accepted,
+            (S::CancelPending, E::CancelRefusedPartly) => S::Partial,
+            (S::Submitted | S::Accepted | S::Partial | S::CancelPending | S::Unknown, E::CancelConfirmed) => {
+                S::Cancelled
+            }
+            (S::Submitted | S::Accepted | S::Partial | S::CancelPending | S::Unknown, E::SessionEnded) => {
+                S::Expired
+            }
             (from, event) => return Err(OrderError::IllegalTransition { from, event }),
         })
     }
@@ -100,15 +113,16 @@ impl OrderState {
 pub enum OrderEvent {
     /// All gates said yes and the order is recorded.
     GatePassed,
-    /// A gate said no.
+    /// A gate said no, or the order's permit ended unused: it never left.
     GateFailed,
     /// Handed to the venue link.
     Sent,
     /// The venue holds the order.
     Acknowledged,
-    /// The venue refused the order.
+    /// The venue refused the order, what is left of it, or has proven never to have had it.
     Refused,
-    /// Timeout, disconnect or an answer nobody can read.
+    /// Timeout, disconnect or an answer nobody can read. What is known to work goes on working: only a new order becomes
+    /// unknown.
     AnswerLost,
     /// A fill that leaves a remainder.
     PartFilled,
@@ -116,8 +130,31 @@ pub enum OrderEvent {
     FullyFilled,
     /// A cancel request is on its way.
     CancelSent,
+    /// The cancel was refused while nothing is filled: the order works on.
+    CancelRefused,
+    /// The same with a part filled.
+    CancelRefusedPartly,
     /// The venue took the rest of the order off the book.
     CancelConfirmed,
     /// The session ended with the order on the book.
     SessionEnded,
+}
+
+impl OrderEvent {
+    /// Every event.
+    pub const ALL: [Self; 13] = [
+        Self::GatePassed,
+        Self::GateFailed,
+        Self::Sent,
+        Self::Acknowledged,
+        Self::Refused,
+        Self::AnswerLost,
+        Self::PartFilled,
+        Self::FullyFilled,
+        Self::CancelSent,
+        Self::CancelRefused,
+        Self::CancelRefusedPartly,
+        Self::CancelConfirmed,
+        Self::SessionEnded,
+    ];
 }

@@ -6,8 +6,8 @@
 //! on each before anything later exists, so nothing can be seen early.
 
 mod native;
-mod pools;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,8 +24,11 @@ use crate::instrument::InstrumentTable;
 use crate::market::bars::{Bar, BarSeriesError};
 use crate::market::source::{MarketSource, RecordLog, SourceError};
 use crate::market::tap::PriceTap;
-use crate::order::{Holdings, OrderError, OrderEvent, OrderRequest, OrderTable, PoolFunds};
-use crate::shadow::{BookError, PositionBook};
+use crate::order::gateway::{
+    Action, Answer, BrokerFill, Gateway, GatewayConfig, GatewayConfigError, Outgoing, Permit, SharedGateway,
+    Wish,
+};
+use crate::order::{OrderError, OrderRequest, Refusal, WorkingOrder};
 use crate::sim::latency::LatencyModel;
 use crate::sim::matcher::{BookReport, Match, OrderKind, SimOrder, TimeInForce};
 use crate::sim::venue::Venue;
@@ -47,6 +50,8 @@ pub struct SessionConfig {
     pub cycle_interval_ns: i64,
     /// Queue capacities and policies.
     pub dispatch: DispatchConfig,
+    /// Limits of the account's gateway.
+    pub limits: GatewayConfig,
 }
 
 /// What the host is asked to handle next.
@@ -92,9 +97,15 @@ pub enum SessionError {
     /// The order table and the venue disagree.
     #[error(transparent)]
     Order(#[from] OrderError),
-    /// A fill does not fit the book.
+    /// The account's limits cannot be.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Limits(#[from] GatewayConfigError),
+    /// A permit was refused: nothing was sent.
+    #[error("the permit is refused: {}", .0.name())]
+    Permit(Refusal),
+    /// The permit is another gateway's, or for a message that the venue does not know.
+    #[error("the permit is not for this venue: {0}")]
+    WrongPermit(&'static str),
     /// A figure left its range.
     #[error(transparent)]
     Fixed(#[from] FixedError),
@@ -128,7 +139,8 @@ pub struct StepEngine<C: Clock> {
     reports: Vec<BookReport>,
     cycle_interval_ns: i64,
     cycle_due_ns: Option<i64>,
-    exec_seq: u64,
+    /// Orders sent with a permit of their own: who sent them is told what the venue says about them.
+    permitted: BTreeSet<u64>,
     records: u64,
     now_ns: i64,
     stage: Stage,
@@ -146,10 +158,18 @@ impl<C: Clock> fmt::Debug for StepEngine<C> {
 
 impl<C: Clock> StepEngine<C> {
     /// An engine on `instruments` that measures its own latencies with `clock`.
-    pub fn new(instruments: Arc<InstrumentTable>, config: SessionConfig, clock: C) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`GatewayConfigError`].
+    pub fn new(
+        instruments: Arc<InstrumentTable>,
+        config: SessionConfig,
+        clock: C,
+    ) -> Result<Self, GatewayConfigError> {
+        let gateway = Gateway::new(Arc::clone(&instruments), config.cash, config.limits)?;
+        Ok(Self {
             dispatcher: Dispatcher::new(config.dispatch, clock),
-            native: Native::new(Arc::clone(&instruments), config.cash),
+            native: Native::new(instruments.len(), SharedGateway::new(gateway)),
             venue: Venue::new(Arc::clone(&instruments), config.latency_out, config.latency_in),
             instruments,
             source: None,
@@ -158,11 +178,11 @@ impl<C: Clock> StepEngine<C> {
             reports: Vec::with_capacity(64),
             cycle_interval_ns: config.cycle_interval_ns.max(0),
             cycle_due_ns: None,
-            exec_seq: 0,
+            permitted: BTreeSet::new(),
             records: 0,
             now_ns: i64::MIN,
             stage: Stage::Running,
-        }
+        })
     }
 
     /// Sets where market records come from, in receive order.
@@ -323,50 +343,48 @@ impl<C: Clock> StepEngine<C> {
     fn on_report(&mut self, report: BookReport) -> Result<(), SessionError> {
         match report {
             BookReport::Accepted { order, .. } => {
-                self.native.orders.on(order, OrderEvent::Acknowledged)?;
+                let mut gateway = self.native.gateway.lock();
+                gateway.on_answer(order, Answer::Acknowledged, self.now_ns)?;
+                if self.permitted.contains(&order.0) {
+                    gateway.note_number(order, &order.0.to_string());
+                }
                 Ok(())
             }
             // The order ended before the cancel arrived; the event that ended it is on its way or has been seen.
-            BookReport::CancelRefused { .. } => Ok(()),
+            // Amendments the engine does not send.
+            BookReport::CancelRefused { .. }
+            | BookReport::Amended { .. }
+            | BookReport::AmendRefused { .. } => Ok(()),
             BookReport::Matched(matched) => {
                 let (kind, fill) = self.fill_of(&matched)?;
                 self.put_p0(kind, Source::System, P0Payload::Fill(fill))
             }
             BookReport::Ended { order, reason, remaining, ts_ns } => {
-                let request = self.native.orders.get(order).ok_or(OrderError::NotWorking(order))?.request;
+                let request = self.working(order)?.request;
                 self.put_order_end(order, &request, reason, remaining, ts_ns)
             }
         }
     }
 
+    fn working(&self, id: OrderId) -> Result<WorkingOrder, OrderError> {
+        self.native.gateway.lock().orders().get(id).copied().ok_or(OrderError::NotWorking(id))
+    }
+
     /// What a match means in money, and for the order's totals.
     fn fill_of(&mut self, matched: &Match) -> Result<(EventType, FillPayload), SessionError> {
-        let order = *self.native.orders.get(matched.order).ok_or(OrderError::NotWorking(matched.order))?;
-        let request = order.request;
-        let instrument = self
-            .instruments
-            .get(request.instrument)
-            .ok_or(OrderError::UnknownInstrument(request.instrument.0))?;
-        let amount = instrument.amount(matched.price, matched.qty)?;
-        let remaining = order.remaining().checked_sub(matched.qty)?;
-        self.exec_seq = self.exec_seq.wrapping_add(1);
-        let fill = FillPayload {
+        let order = self.working(matched.order)?;
+        let fill = BrokerFill {
             order: matched.order,
-            exec_seq: self.exec_seq,
-            instrument: request.instrument,
-            track: request.track,
-            side: request.side,
+            event: "",
             qty: matched.qty,
             price: matched.price,
-            cumulative: order.filled.checked_add(matched.qty)?,
-            remaining,
-            amount,
-            fee: instrument.fee(request.side, amount, matched.ts_ns)?,
-            tax: instrument.tax(request.side, amount, matched.ts_ns)?,
-            ts_exec_ns: matched.ts_ns,
-            ts_recv_ns: self.now_ns,
+            fee: None,
+            tax: None,
         };
-        let kind = if remaining.0 == 0 { EventType::FillConfirmed } else { EventType::FillPartial };
+        // Costs are those of the moment the venue traded.
+        let payload = self.native.gateway.lock().payload(&order, &fill, matched.ts_ns)?;
+        let fill = FillPayload { ts_recv_ns: self.now_ns, ..payload };
+        let kind = if fill.remaining.0 == 0 { EventType::FillConfirmed } else { EventType::FillPartial };
         Ok((kind, fill))
     }
 
@@ -410,48 +428,34 @@ impl<C: Clock> StepEngine<C> {
         self.dispatcher.put_p3(P3Event::new(P3Payload::Metric { id: metric, value_ns }));
     }
 
-    /// Sends an order through the gate to the venue.
+    /// Sends an order through the gateway to the venue.
     ///
     /// A refusal is not an error here: it comes back as an `ORDER_REJECTED` event like any other answer.
-    /// A market order is sent as an immediate-or-cancel limit at its worst accepted price, so that its cost is
-    /// bounded and the reservation is real.
     ///
     /// # Errors
     /// [`OrderError::UnknownInstrument`]; nothing was sent.
     pub fn submit(&mut self, request: OrderRequest) -> Result<OrderId, SessionError> {
-        let instrument = self
-            .instruments
-            .get(request.instrument)
-            .ok_or(OrderError::UnknownInstrument(request.instrument.0))?;
-        let holdings = Holdings {
-            cash: self.native.book.account().cash,
-            position: self.native.book.position(request.instrument, request.track).qty,
-            pool: self
-                .native
-                .book
-                .pool(request.track)
-                .map(|pool| PoolFunds { spendable: pool.spendable(), is_blocked: pool.is_blocked }),
-        };
-        match self.native.orders.admit(request, instrument, holdings, self.now_ns) {
-            Ok(order) => {
-                let tif = if request.kind == OrderKind::Market { TimeInForce::Ioc } else { request.tif };
-                self.venue.submit(
-                    SimOrder {
-                        id: order.id,
-                        instrument: request.instrument,
-                        track: request.track,
-                        side: request.side,
-                        kind: OrderKind::Limit,
-                        tif,
-                        limit: request.limit,
-                        qty: request.qty,
-                    },
-                    self.now_ns,
-                );
-                Ok(order.id)
+        if self.instruments.get(request.instrument).is_none() {
+            return Err(OrderError::UnknownInstrument(request.instrument.0).into());
+        }
+        let wish = Wish::plain(request);
+        // Asked and answered under one lock: nothing can come between the gates and the write.
+        let mut gateway = self.native.gateway.lock();
+        let sent = gateway
+            .request(&wish, self.now_ns)
+            .map_err(|(id, refused)| (id, refused.reason))
+            .and_then(|ticket| {
+                let id = ticket.order();
+                gateway.redeem(ticket, self.now_ns).map_err(|reason| (id, reason))
+            });
+        drop(gateway);
+        match sent {
+            Ok(message) => {
+                self.write(&message);
+                Ok(message.order)
             }
             Err((id, reason)) => {
-                self.put_order_end(id, &request, reason, request.qty, self.now_ns)?;
+                self.put_order_end(id, &request, reason.end_reason(), request.qty, self.now_ns)?;
                 Ok(id)
             }
         }
@@ -462,9 +466,52 @@ impl<C: Clock> StepEngine<C> {
     /// # Errors
     /// [`OrderError::NotWorking`] if the order has ended (its last event says how).
     pub fn cancel(&mut self, id: OrderId) -> Result<(), SessionError> {
-        self.native.orders.on(id, OrderEvent::CancelSent)?;
-        self.venue.cancel(id, self.now_ns);
+        let mut gateway = self.native.gateway.lock();
+        let ticket = gateway.cancel_ticket(id, self.now_ns).map_err(|_| OrderError::NotWorking(id))?;
+        let message = gateway.redeem(ticket, self.now_ns).map_err(|_| OrderError::NotWorking(id))?;
+        drop(gateway);
+        self.write(&message);
         Ok(())
+    }
+
+    /// Sends what `permit` permits.
+    ///
+    /// # Errors
+    /// [`SessionError::Permit`] if it is refused, [`SessionError::WrongPermit`]; nothing was sent.
+    pub fn send(&mut self, permit: &mut Permit) -> Result<OrderId, SessionError> {
+        if !permit.is_from(&self.native.gateway) {
+            return Err(SessionError::WrongPermit("another account issued it"));
+        }
+        if matches!(permit.action(), Action::Amend(_)) {
+            return Err(SessionError::WrongPermit("the venue takes no amendments"));
+        }
+        let message = permit.redeem(self.now_ns).map_err(SessionError::Permit)?;
+        self.permitted.insert(message.order.0);
+        self.write(&message);
+        Ok(message.order)
+    }
+
+    /// Hands a message to the venue. A market order goes as an immediate-or-cancel limit at its worst accepted price, so
+    /// that its cost is bounded and the reservation is real.
+    fn write(&mut self, message: &Outgoing) {
+        match message.action {
+            Action::Place => {
+                let is_market = message.kind == OrderKind::Market;
+                let order = SimOrder {
+                    id: message.order,
+                    instrument: message.instrument,
+                    track: message.track,
+                    side: message.side,
+                    kind: OrderKind::Limit,
+                    tif: if is_market { TimeInForce::Ioc } else { message.tif },
+                    limit: message.limit,
+                    qty: message.qty,
+                };
+                self.venue.submit(order, self.now_ns);
+            }
+            Action::Cancel => self.venue.cancel(message.order, self.now_ns),
+            Action::Amend(_) => {}
+        }
     }
 
     /// Ends the input here: day orders end, one last cycle runs, then [`Yield::End`].
@@ -482,7 +529,9 @@ impl<C: Clock> StepEngine<C> {
                 self.request_cycle(CycleCause::Interval);
             }
             // The last cycle may have sent orders; the session is over for them too.
-            Stage::Closing if !self.native.orders.is_empty() => self.venue.end_session(self.now_ns),
+            Stage::Closing if !self.native.gateway.lock().orders().is_empty() => {
+                self.venue.end_session(self.now_ns)
+            }
             Stage::Closing | Stage::Done => self.stage = Stage::Done,
         }
     }
@@ -512,14 +561,9 @@ impl<C: Clock> StepEngine<C> {
         &self.native.tap
     }
 
-    /// Positions and cash.
-    pub const fn book(&self) -> &PositionBook {
-        &self.native.book
-    }
-
-    /// Working orders.
-    pub const fn orders(&self) -> &OrderTable {
-        &self.native.orders
+    /// Orders, positions, cash and pools.
+    pub const fn gateway(&self) -> &SharedGateway {
+        &self.native.gateway
     }
 
     /// Queues, counters and latencies.

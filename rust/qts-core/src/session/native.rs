@@ -1,20 +1,17 @@
 //! The native handlers: what every event does before anybody outside sees it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use super::{Interest, SessionError, Yield};
 use crate::dispatch::{Handlers, Latencies, LatencySummary};
 use crate::event::{
-    EndReason, FillPayload, MetricId, OrderEndPayload, P0Event, P0Payload, P1Event, P2Event, P2Payload,
-    P3Event, P3Payload,
+    FillPayload, MetricId, OrderEndPayload, P0Event, P0Payload, P1Event, P2Event, P2Payload, P3Event,
+    P3Payload,
 };
-use crate::fixed::Money;
-use crate::instrument::InstrumentTable;
 use crate::market::bars::BarBuilder;
 use crate::market::tap::PriceTap;
-use crate::order::{OrderError, OrderEvent, OrderTable};
-use crate::shadow::PositionBook;
+use crate::order::OrderError;
+use crate::order::gateway::{FillState, SharedGateway};
 
 /// Durations of pipeline stages, fed by `METRIC_RECORD` events.
 #[derive(Debug, Default)]
@@ -31,54 +28,47 @@ impl StageMetrics {
     }
 }
 
-/// Market state, book and orders, with the items that wait for the host.
+/// Market state and the account, with the items that wait for the host.
 #[derive(Debug)]
 pub(super) struct Native {
-    instruments: Arc<InstrumentTable>,
     pub(super) tap: PriceTap,
     pub(super) bars: BarBuilder,
-    pub(super) book: PositionBook,
-    pub(super) orders: OrderTable,
+    pub(super) gateway: SharedGateway,
     pub(super) interest: Interest,
     pub(super) outbox: VecDeque<Yield>,
     pub(super) metrics: StageMetrics,
 }
 
 impl Native {
-    pub(super) fn new(instruments: Arc<InstrumentTable>, cash: Money) -> Self {
+    pub(super) fn new(instruments: usize, gateway: SharedGateway) -> Self {
         Self {
-            tap: PriceTap::new(instruments.len()),
-            bars: BarBuilder::new(instruments.len()),
-            book: PositionBook::new(instruments.len(), cash),
-            orders: OrderTable::default(),
+            tap: PriceTap::new(instruments),
+            bars: BarBuilder::new(instruments),
+            gateway,
             interest: Interest::default(),
             outbox: VecDeque::with_capacity(64),
             metrics: StageMetrics::default(),
-            instruments,
         }
     }
 
-    /// Books a fill: order first, then position and cash, both from this one event.
+    /// Books a fill. The venue never fills what does not work, nor more than was ordered: if it seems so, the two
+    /// disagree.
     fn apply_fill(&mut self, fill: &FillPayload) -> Result<(), SessionError> {
-        let instrument =
-            self.instruments.get(fill.instrument).ok_or(OrderError::UnknownInstrument(fill.instrument.0))?;
-        self.orders.fill(fill.order, fill.qty, instrument, fill.ts_recv_ns)?;
-        self.book.apply(fill)?;
-        Ok(())
+        let outcome = self.gateway.lock().book_fill(fill)?;
+        match outcome.state {
+            FillState::Order(_) => Ok(()),
+            FillState::Duplicate | FillState::Late => Err(OrderError::NotWorking(fill.order).into()),
+            FillState::Overfill | FillState::Oversold => Err(OrderError::Overfilled {
+                order: fill.order,
+                fill: fill.qty.0,
+                remaining: outcome.remaining.0,
+            }
+            .into()),
+        }
     }
 
-    /// Ends an order. One that a gate refused never worked, so there is nothing to end.
     fn apply_end(&mut self, end: &OrderEndPayload) -> Result<(), SessionError> {
-        if self.orders.get(end.order).is_none() {
-            return Ok(());
-        }
-        let event = match end.reason {
-            EndReason::SessionEnd => OrderEvent::SessionEnded,
-            reason if reason.is_rejection() => OrderEvent::Refused,
-            _ => OrderEvent::CancelConfirmed,
-        };
-        self.orders.on(end.order, event)?;
-        Ok(())
+        Ok(self.gateway.lock().on_order_end(end)?)
     }
 }
 

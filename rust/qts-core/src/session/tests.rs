@@ -46,8 +46,10 @@ fn engine(records: Vec<MarketRecord>, latency_ms: i64, cycle_ms: i64) -> StepEng
         latency_in: way(),
         cycle_interval_ns: cycle_ms * MS,
         dispatch: DispatchConfig::default(),
+        limits: GatewayConfig::unlimited(),
     };
-    let mut engine = StepEngine::new(Arc::new(krx_table(&["005930"])), config, ManualClock::default());
+    let mut engine =
+        StepEngine::new(Arc::new(krx_table(&["005930"])), config, ManualClock::default()).unwrap();
     engine.set_source(Box::new(Script(records.into())));
     engine.set_interest(Interest { ticks: true, p0: true, cycles: true });
     engine
@@ -116,9 +118,9 @@ fn an_order_takes_its_way_there_and_its_answer_the_way_back() {
         (30, "cycle INTERVAL"),
     ]);
     assert_eq!(seen, expected);
-    assert_eq!(engine.book().position(SAMSUNG, Track::Scalp).qty, Qty(10));
-    assert_eq!(engine.book().account().cash, Money(10_000_000 - 701_000 - 105));
-    assert_eq!(engine.orders().reserved(), Money(0));
+    assert_eq!(engine.gateway().lock().book().position(SAMSUNG, Track::Scalp).qty, Qty(10));
+    assert_eq!(engine.gateway().lock().book().account().cash, Money(10_000_000 - 701_000 - 105));
+    assert_eq!(engine.gateway().lock().orders().reserved(), Money(0));
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn an_order_that_arrives_after_the_price_has_gone_does_not_fill_at_it() {
     });
     assert!(seen.iter().all(|(_, what)| !what.starts_with("FILL")), "{seen:?}");
     assert!(seen.iter().any(|(_, what)| what == "ORDER_CANCELLED SESSION_END"), "{seen:?}");
-    assert_eq!(engine.orders().reserved(), Money(0));
+    assert_eq!(engine.gateway().lock().orders().reserved(), Money(0));
 }
 
 #[test]

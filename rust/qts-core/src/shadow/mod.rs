@@ -82,6 +82,8 @@ pub struct PositionBook {
     account: Account,
     /// None until they are funded.
     pools: Option<Pools>,
+    /// How many positions are not flat.
+    open: usize,
 }
 
 impl PositionBook {
@@ -91,6 +93,7 @@ impl PositionBook {
             positions: vec![[Position::default(); Track::COUNT]; instruments],
             account: Account { cash, ..Account::default() },
             pools: None,
+            open: 0,
         }
     }
 
@@ -99,19 +102,63 @@ impl PositionBook {
     /// # Errors
     /// [`BookError::Oversold`], an unknown instrument or an overflow; nothing is changed.
     pub fn apply(&mut self, fill: &FillPayload) -> Result<Booking, BookError> {
-        let slot = self.slot(fill.instrument, fill.track)?;
-        let before = *slot;
+        let before = *self.slot(fill.instrument, fill.track)?;
         let (position, realized) = match fill.side {
             Side::Buy => (bought(before, fill)?, Money(0)),
             Side::Sell => sold(before, fill)?,
         };
+        self.put(fill, position, realized)
+    }
+
+    /// Books a sale of more than is held: the money has moved, so cash does; the position goes flat and never below. What
+    /// the excess brought in is in the cash, but no profit before somebody knows what it was. Returns the excess.
+    ///
+    /// # Errors
+    /// An unknown instrument or an overflow; nothing is changed.
+    pub fn apply_beyond(&mut self, fill: &FillPayload) -> Result<Qty, BookError> {
+        let before = *self.slot(fill.instrument, fill.track)?;
+        let owned = fill.amount.share_floor(before.qty, fill.qty)?;
+        let realized = owned.checked_sub(before.cost_total)?.checked_sub(fill.fee)?.checked_sub(fill.tax)?;
+        let position = Position { qty: Qty(0), cost_total: Money(0), last_fill: fill.price, ..before };
+        self.put(fill, position, realized)?;
+        Ok(fill.qty.checked_sub(before.qty)?)
+    }
+
+    /// Books a fill as a whole, once everything that can fail has been computed.
+    fn put(&mut self, fill: &FillPayload, position: Position, realized: Money) -> Result<Booking, BookError> {
         let account = self.account_after(fill, realized)?;
         let pools = self.pools.as_ref().map(|pools| pools.after(fill)).transpose()?;
-        // Everything that can fail has been computed: from here on the fill is booked as a whole.
-        *self.slot(fill.instrument, fill.track)? = position;
+        let slot = self.slot(fill.instrument, fill.track)?;
+        let was_open = slot.qty.0 != 0;
+        *slot = position;
+        let is_open = position.qty.0 != 0;
+        self.open = self.open.saturating_add(usize::from(is_open)).saturating_sub(usize::from(was_open));
         self.account = account;
         self.pools = pools;
         Ok(Booking { position, realized })
+    }
+
+    /// Takes over a holding from a run before this one; whatever the book had there is replaced. Cash does not move.
+    ///
+    /// # Errors
+    /// [`BookError::UnknownInstrument`].
+    pub fn restore(
+        &mut self,
+        instrument: InstrumentId,
+        track: Track,
+        position: Position,
+    ) -> Result<(), BookError> {
+        let slot = self.slot(instrument, track)?;
+        let was_open = slot.qty.0 != 0;
+        *slot = position;
+        let is_open = position.qty.0 != 0;
+        self.open = self.open.saturating_add(usize::from(is_open)).saturating_sub(usize::from(was_open));
+        Ok(())
+    }
+
+    /// How many positions are not flat, those of each track by themselves.
+    pub const fn open_count(&self) -> usize {
+        self.open
     }
 
     fn slot(&mut self, instrument: InstrumentId, track: Track) -> Result<&mut Position, BookError> {

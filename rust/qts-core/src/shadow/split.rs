@@ -77,6 +77,7 @@ impl PositionBook {
             }
         }
         *slot = after;
+        self.open = self.open.saturating_sub(rows.iter().filter(|row| row.after.qty.0 == 0).count());
         Ok(rows)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::latency::LatencyModel;
 use super::matcher::{BookReport, Matcher, SimOrder};
 use crate::event::{MarketRecord, OrderId};
+use crate::fixed::{Price, Qty};
 use crate::instrument::{InstrumentId, InstrumentTable};
 
 /// What travels to the venue.
@@ -13,6 +14,7 @@ use crate::instrument::{InstrumentId, InstrumentTable};
 enum Request {
     Order(SimOrder),
     Cancel(OrderId),
+    Amend { order: OrderId, limit: Price, qty: Qty },
 }
 
 /// One direction of the connection. Messages arrive in the order they were sent: one that drew a shorter latency
@@ -65,7 +67,7 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// A venue for `instruments`; `to` is the latency of orders and cancels, `from` that of the answers.
+    /// A venue for `instruments`; `to` is the latency of requests, `from` that of the answers.
     pub fn new(instruments: Arc<InstrumentTable>, to: LatencyModel, from: LatencyModel) -> Self {
         Self {
             matcher: Matcher::new(instruments),
@@ -85,6 +87,12 @@ impl Venue {
     /// Sends a cancel at `now_ns`; it never overtakes the order it is for.
     pub fn cancel(&mut self, order: OrderId, now_ns: i64) {
         self.requests.send(Request::Cancel(order), now_ns);
+        self.refresh_due();
+    }
+
+    /// Sends an amendment at `now_ns`: a new limit and a new total quantity; see [`Matcher::on_amend`].
+    pub fn amend(&mut self, order: OrderId, limit: Price, qty: Qty, now_ns: i64) {
+        self.requests.send(Request::Amend { order, limit, qty }, now_ns);
         self.refresh_due();
     }
 
@@ -113,6 +121,9 @@ impl Venue {
             match request {
                 Request::Order(order) => self.matcher.on_order(order, ts_ns, &mut self.reports),
                 Request::Cancel(order) => self.matcher.on_cancel(order, ts_ns, &mut self.reports),
+                Request::Amend { order, limit, qty } => {
+                    self.matcher.on_amend(order, limit, qty, ts_ns, &mut self.reports);
+                }
             }
             self.send_reports(ts_ns);
         }

@@ -114,6 +114,32 @@ fn a_cancel_races_with_the_market() {
 }
 
 #[test]
+fn an_amendment_races_with_the_market() {
+    let mut venue = venue(fixed(10), fixed(10));
+    venue.on_record(&ask_at(0, 100, 5));
+    venue.submit(buy(1, 99, 20), 0);
+    venue.amend(OrderId(1), Price(98), Qty(15), 20);
+    venue.amend(OrderId(1), Price(98), Qty(12), 20);
+    venue.on_record(&MarketRecord {
+        ts_recv_ns: 29,
+        price: Price(98),
+        qty: Qty(12),
+        ..record(ABC, TickKind::Trade)
+    });
+    venue.advance_to(30);
+    let (order, ts_ns) = (OrderId(1), 30);
+    assert_eq!(
+        taken(&mut venue, 40)[1..],
+        [
+            BookReport::Matched(Match { order, qty: Qty(12), price: Price(99), ts_ns: 29 }),
+            BookReport::Amended { order, limit: Price(98), qty: Qty(15), ts_ns },
+            BookReport::AmendRefused { order, reason: EndReason::QtyInvalid, ts_ns },
+        ]
+    );
+    assert_eq!(venue.matcher().working(ABC).map(|(_, remaining)| remaining).collect::<Vec<_>>(), [Qty(3)]);
+}
+
+#[test]
 fn the_end_of_a_session_ends_what_has_arrived_and_not_what_is_on_the_way() {
     let mut venue = venue(fixed(10), fixed(0));
     venue.submit(buy(1, 99, 20), 0);

@@ -22,9 +22,13 @@ pub(super) fn deliver_tick(
         }
         let view = {
             let this = engine.borrow();
-            let (working_buy, working_sell) = this.core.orders().working_qty(tick.instrument, handler.track);
+            let (working_buy, working_sell, held) = {
+                let gateway = this.core.gateway().lock();
+                let (buy, sell) = gateway.orders().working_qty(tick.instrument, handler.track);
+                (buy, sell, gateway.book().position(tick.instrument, handler.track).qty)
+            };
             let mut view = this.view.borrow_mut(py);
-            view.position_qty = this.core.book().position(tick.instrument, handler.track).qty.0;
+            view.position_qty = held.0;
             view.working_buy = working_buy.0;
             view.working_sell = working_sell.0;
             if view.tick.instrument != tick.instrument || view.tick.ts_recv_ns == i64::MIN {

@@ -4,6 +4,7 @@ An adapter runs the contract with a module of its own that has a fixture `subjec
 the classes over by name, so that they are collected there:
 
     # ruff: noqa: F401 - the classes of the contract are collected here
+    from .contract.executions import TestExecutions
     from .contract.funds import TestFunds
     from .contract.ledger import TestBatch, TestLedger, TestOnce, TestWrongFills
     from .contract.lifecycle import TestLifecycle

@@ -6,8 +6,8 @@ use crate::shadow::{PoolError, SplitError};
 fn funded(records: Vec<MarketRecord>, cash: [i64; 3]) -> StepEngine<ManualClock> {
     let mut engine = engine(records, 1, 0);
     let rest = cash.iter().sum::<i64>() - 10_000_000;
-    engine.credit(None, Money(rest)).unwrap();
-    engine.fund_pools(cash.map(Money)).unwrap();
+    engine.gateway().lock().credit(None, Money(rest)).unwrap();
+    engine.gateway().lock().fund_pools(cash.map(Money)).unwrap();
     engine
 }
 
@@ -31,23 +31,26 @@ fn a_purchase_needs_its_pool_and_the_account() {
     let mut engine = funded(quotes(3), [701_106, 701_105, 5_000_000]);
     engine.submit(on(Track::Swing, buy(70_100, 10))).unwrap();
     let scalp = engine.submit(buy(70_100, 10)).unwrap();
-    assert_eq!(engine.hold_of(scalp), Money(701_106));
-    assert_eq!(engine.orders().reserved_by_track().of(Track::Scalp), Money(701_106));
+    assert_eq!(engine.gateway().lock().hold_of(scalp), Money(701_106));
+    assert_eq!(engine.gateway().lock().orders().reserved_by_track().of(Track::Scalp), Money(701_106));
     engine.submit(buy(70_100, 1)).unwrap();
     assert_eq!(refusals(&mut engine), ["INSUFFICIENT_CASH", "INSUFFICIENT_CASH"]);
-    assert_eq!(engine.hold_of(scalp), Money(0), "it has ended");
-    assert_eq!(engine.book().pool(Track::Scalp).unwrap().cash, Money(701_106 - 701_000 - 105));
+    assert_eq!(engine.gateway().lock().hold_of(scalp), Money(0), "it has ended");
+    assert_eq!(
+        engine.gateway().lock().book().pool(Track::Scalp).unwrap().cash,
+        Money(701_106 - 701_000 - 105)
+    );
 }
 
 #[test]
 fn money_set_aside_buys_nothing() {
     let mut engine = funded(quotes(3), [1_000_000, 0, 0]);
-    engine.set_aside(Track::Scalp, Money(298_895)).unwrap();
+    engine.gateway().lock().set_aside(Track::Scalp, Money(298_895)).unwrap();
     engine.submit(buy(70_100, 10)).unwrap();
-    engine.set_aside(Track::Scalp, Money(298_894)).unwrap();
+    engine.gateway().lock().set_aside(Track::Scalp, Money(298_894)).unwrap();
     engine.submit(buy(70_100, 10)).unwrap();
     assert!(matches!(
-        engine.set_aside(Track::Scalp, Money(298_895)),
+        engine.gateway().lock().set_aside(Track::Scalp, Money(298_895)),
         Err(PoolError::Short { found: 298_894, .. })
     ));
     assert_eq!(refusals(&mut engine), ["INSUFFICIENT_CASH"]);
@@ -63,13 +66,13 @@ fn a_blocked_pool_buys_nothing_and_sells_all() {
             match ticks {
                 1 => drop(engine.submit(buy(70_100, 10)).unwrap()),
                 2 => {
-                    engine.block_entries(Track::Scalp, true).unwrap();
+                    engine.gateway().lock().block_entries(Track::Scalp, true).unwrap();
                     engine.submit(buy(70_100, 1)).unwrap();
                     engine.submit(on(Track::Swing, buy(70_100, 1))).unwrap();
                     engine.submit(OrderRequest { side: Side::Sell, ..buy(70_000, 10) }).unwrap();
                 }
                 4 => {
-                    engine.block_entries(Track::Scalp, false).unwrap();
+                    engine.gateway().lock().block_entries(Track::Scalp, false).unwrap();
                     engine.submit(buy(70_100, 2)).unwrap();
                 }
                 _ => {}
@@ -92,9 +95,9 @@ fn a_blocked_pool_buys_nothing_and_sells_all() {
 fn pools_cannot_come_after_an_order() {
     let mut engine = engine(quotes(1), 1, 0);
     engine.submit(buy(70_000, 1)).unwrap();
-    let late = engine.fund_pools([Money(10_000_000), Money(0), Money(0)]);
+    let late = engine.gateway().lock().fund_pools([Money(10_000_000), Money(0), Money(0)]);
     assert_eq!(late, Err(PoolError::TooLate { orders: 1 }));
-    assert!(!engine.book().is_funded());
+    assert!(!engine.gateway().lock().book().is_funded());
 }
 
 #[test]
@@ -108,12 +111,12 @@ fn a_split_waits_until_no_order_of_the_instrument_works() {
                 1 => drop(engine.submit(buy(70_100, 3)).unwrap()),
                 3 => {
                     let resting = engine.submit(buy(60_000, 1)).unwrap();
-                    let working = engine.split(SAMSUNG, 5, 2);
+                    let working = engine.gateway().lock().split(SAMSUNG, 5, 2);
                     assert_eq!(working, Err(SplitError::Working { orders: 1, instrument: 0 }));
                     engine.cancel(resting).unwrap();
                 }
                 6 => {
-                    let rows = engine.split(SAMSUNG, 5, 2).unwrap();
+                    let rows = engine.gateway().lock().split(SAMSUNG, 5, 2).unwrap();
                     assert_eq!((rows[0].before, rows[0].after.qty, rows[0].rest), (Qty(3), Qty(7), 1));
                     assert_eq!(rows[0].after.cost_total, Money(210_300));
                 }
@@ -121,15 +124,16 @@ fn a_split_waits_until_no_order_of_the_instrument_works() {
             }
         }
     });
-    assert_eq!(engine.book().position(SAMSUNG, Track::Scalp).qty, Qty(7));
-    assert_eq!(engine.split(InstrumentId(7), 2, 1), Err(SplitError::UnknownInstrument(7)));
+    assert_eq!(engine.gateway().lock().book().position(SAMSUNG, Track::Scalp).qty, Qty(7));
+    assert_eq!(engine.gateway().lock().split(InstrumentId(7), 2, 1), Err(SplitError::UnknownInstrument(7)));
 }
 
 /// Everything about money that an engine says.
 fn money(engine: &StepEngine<ManualClock>) -> String {
-    let pools = Track::ALL.map(|track| engine.book().pool(track).copied());
-    let held: Vec<_> = engine.orders().iter().map(|order| (order.id, order.reserved)).collect();
-    format!("{pools:?} {:?} {:?} {held:?}", engine.book().account(), engine.orders().reserved_by_track())
+    let gateway = engine.gateway().lock();
+    let pools = Track::ALL.map(|track| gateway.book().pool(track).copied());
+    let held: Vec<_> = gateway.orders().iter().map(|order| (order.id, order.reserved)).collect();
+    format!("{pools:?} {:?} {:?} {held:?}", gateway.book().account(), gateway.orders().reserved_by_track())
 }
 
 #[derive(Debug, Clone)]
@@ -190,7 +194,7 @@ fn grant(engine: &mut StepEngine<ManualClock>, wish: &Wish, expected: &mut Expec
         }
         Wish::Cancel(id) => engine.cancel(OrderId(id)).is_ok(),
         Wish::Move { from, to, amount } => {
-            let granted = engine.move_pool_cash(from, to, Money(amount)).is_ok();
+            let granted = engine.gateway().lock().move_pool_cash(from, to, Money(amount)).is_ok();
             if granted {
                 assert!(amount > 0 && from != to);
                 expected.add(from, -amount);
@@ -198,16 +202,18 @@ fn grant(engine: &mut StepEngine<ManualClock>, wish: &Wish, expected: &mut Expec
             }
             granted
         }
-        Wish::SetAside { track, amount } => engine.set_aside(track, Money(amount)).is_ok(),
+        Wish::SetAside { track, amount } => engine.gateway().lock().set_aside(track, Money(amount)).is_ok(),
         Wish::Credit { track, amount } => {
-            let granted = engine.credit(track, Money(amount)).is_ok();
+            let granted = engine.gateway().lock().credit(track, Money(amount)).is_ok();
             if granted {
                 expected.add(track, amount);
             }
             granted
         }
-        Wish::Block { track, is_blocked } => engine.block_entries(track, is_blocked).is_ok(),
-        Wish::Split { numerator, denominator } => engine.split(SAMSUNG, numerator, denominator).is_ok(),
+        Wish::Block { track, is_blocked } => engine.gateway().lock().block_entries(track, is_blocked).is_ok(),
+        Wish::Split { numerator, denominator } => {
+            engine.gateway().lock().split(SAMSUNG, numerator, denominator).is_ok()
+        }
     }
 }
 
@@ -226,18 +232,19 @@ fn pass(engine: &mut StepEngine<ManualClock>, until_ms: i64, expected: &mut Expe
 }
 
 fn check(engine: &StepEngine<ManualClock>, expected: &Expected) {
-    let pools = Track::ALL.map(|track| *engine.book().pool(track).unwrap());
+    let gateway = engine.gateway().lock();
+    let pools = Track::ALL.map(|track| *gateway.book().pool(track).unwrap());
     assert_eq!(pools.map(|pool| pool.cash.0), expected.cash);
-    assert_eq!(engine.book().unallocated().0, expected.unallocated);
-    assert_eq!(engine.book().account().cash.0, expected.cash.iter().sum::<i64>() + expected.unallocated);
-    let held = engine.orders().reserved_by_track();
+    assert_eq!(gateway.book().unallocated().0, expected.unallocated);
+    assert_eq!(gateway.book().account().cash.0, expected.cash.iter().sum::<i64>() + expected.unallocated);
+    let held = gateway.orders().reserved_by_track();
     for (track, pool) in Track::ALL.into_iter().zip(pools) {
-        let orders = engine.orders().iter().filter(|order| order.request.track == track);
-        let sum: i64 = orders.map(|order| engine.hold_of(order.id).0).sum();
+        let orders = gateway.orders().iter().filter(|order| order.request.track == track);
+        let sum: i64 = orders.map(|order| gateway.hold_of(order.id).0).sum();
         assert_eq!(held.of(track).0, sum);
         assert!(pool.set_aside.0 >= 0 && sum >= 0 && pool.cash.0 - pool.set_aside.0 - sum >= 0, "{pool:?}");
     }
-    assert_eq!(engine.orders().reserved().0, Track::ALL.iter().map(|&track| held.of(track).0).sum::<i64>());
+    assert_eq!(gateway.orders().reserved().0, Track::ALL.iter().map(|&track| held.of(track).0).sum::<i64>());
     assert!(expected.unallocated >= 0);
 }
 
@@ -264,6 +271,6 @@ proptest! {
         }
         pass(&mut engine, i64::MAX / MS, &mut expected);
         check(&engine, &expected);
-        prop_assert_eq!(engine.orders().reserved(), Money(0));
+        prop_assert_eq!(engine.gateway().lock().orders().reserved(), Money(0));
     }
 }

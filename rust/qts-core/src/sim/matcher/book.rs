@@ -256,11 +256,15 @@ impl Book {
         ts_ns: i64,
         out: &mut Vec<BookReport>,
     ) -> bool {
-        let mut working = Working { order, lot, remaining: order.qty, phase: Phase::Arriving };
+        self.join(Working { order, lot, remaining: order.qty, phase: Phase::Arriving }, ts_ns, out)
+    }
+
+    /// Lets an order that has just arrived meet the market and queue up behind all others; says whether it still works.
+    fn join(&mut self, mut working: Working, ts_ns: i64, out: &mut Vec<BookReport>) -> bool {
         if self.quoted {
             working.meet_quote(&mut self.top, ts_ns, out);
-        } else if self.last.0 > 0 && order.reach(self.last) < 0 {
-            if order.is_immediate() {
+        } else if self.last.0 > 0 && working.order.reach(self.last) < 0 {
+            if working.order.is_immediate() {
                 working.end(EndReason::ImmediateOrCancel, ts_ns, out);
             } else {
                 working.phase = Phase::Passive(Some(Qty(0)));
@@ -271,6 +275,52 @@ impl Book {
             self.orders.push(working);
         }
         works
+    }
+
+    /// A working order with its unfilled quantity.
+    pub(super) fn find(&self, id: OrderId) -> Option<(SimOrder, Qty)> {
+        self.orders
+            .iter()
+            .find(|working| working.order.id == id)
+            .map(|working| (working.order, working.remaining))
+    }
+
+    /// Puts `order` in the place of the working order of its id, more than whose fills it asks for; says whether it
+    /// still works.
+    pub(super) fn amend(&mut self, order: SimOrder, ts_ns: i64, out: &mut Vec<BookReport>) -> bool {
+        let Some(at) = self.orders.iter().position(|working| working.order.id == order.id) else {
+            return false;
+        };
+        let mut working = self.orders.remove(at);
+        let before = working.order;
+        let filled = before.qty.saturating_sub(working.remaining);
+        (working.order, working.remaining) = (order, order.qty.saturating_sub(filled));
+        if order.limit == before.limit && order.qty < before.qty {
+            self.orders.insert(at, working);
+            return true;
+        }
+        working.phase = Phase::Arriving;
+        self.join(working, ts_ns, out)
+    }
+
+    /// Trades a part of one working order, leaving the market as it is; says whether it could.
+    pub(super) fn trade_beside(
+        &mut self,
+        id: OrderId,
+        qty: Qty,
+        price: Price,
+        ts_ns: i64,
+        out: &mut Vec<BookReport>,
+    ) -> bool {
+        let Some(working) = self.orders.iter_mut().find(|working| working.order.id == id) else {
+            return false;
+        };
+        let fits =
+            qty.0 > 0 && working.share_of(qty) == qty && price.0 > 0 && working.order.reach(price) >= 0;
+        if fits {
+            working.fill(qty, price, ts_ns, out);
+        }
+        fits
     }
 
     /// Takes out a working order; returns it with its unfilled quantity.

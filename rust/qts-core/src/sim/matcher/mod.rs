@@ -19,6 +19,10 @@
 //! * **Auction prints** fill every order whose limit reaches them, at the print's price, in order of arrival.
 //! * **Without quotes** (bars), an order that the last print is within meets the *next* print and trades at that
 //!   print's price, never at the one it has already seen; any other order is passive with nothing ahead of it.
+//! * **Amended.** An amendment of a working order takes effect at once, under the same id. One that only takes quantity
+//!   away at the same limit keeps its place and what is ahead of it. Any other arrives anew, behind all that is there:
+//!   it may be marketable at once, or stand behind the whole size shown. It never frees what has been filled: the new
+//!   total must leave something to trade.
 //! * No print is used twice: all fills on one print together are at most the print's size, the order that reaches
 //!   furthest beyond the print first, then the one that arrived first.
 //!
@@ -121,6 +125,27 @@ pub enum BookReport {
         /// Engine time at the venue, UTC nanoseconds.
         ts_ns: i64,
     },
+    /// A working order has a new limit and quantity; what it trades at once follows.
+    Amended {
+        /// Which order.
+        order: OrderId,
+        /// Its limit from now on, in price units.
+        limit: Price,
+        /// Its quantity from now on with all that has been filled, in quantity units.
+        qty: Qty,
+        /// Engine time at the venue, UTC nanoseconds.
+        ts_ns: i64,
+    },
+    /// An amendment was not carried out: an order that works does so as before.
+    AmendRefused {
+        /// The order that was to be amended.
+        order: OrderId,
+        /// Why: `UnknownOrder` if nothing of that id works, `QtyInvalid` if the new total leaves nothing to trade or
+        /// no whole lots, `OffTick`.
+        reason: EndReason,
+        /// Engine time at the venue, UTC nanoseconds.
+        ts_ns: i64,
+    },
 }
 
 /// The matcher for every instrument of a table.
@@ -176,6 +201,66 @@ impl Matcher {
             }
             None => BookReport::CancelRefused { order: id, ts_ns },
         });
+    }
+
+    /// Gives the working order `id` a new limit and a new total quantity, or refuses.
+    ///
+    /// `qty` counts what has been filled already and must exceed it: taking away the whole rest is a cancel.
+    pub fn on_amend(&mut self, id: OrderId, limit: Price, qty: Qty, ts_ns: i64, out: &mut Vec<BookReport>) {
+        match self.amend(id, limit, qty, ts_ns, out) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.index.remove(&id);
+            }
+            Err(reason) => out.push(BookReport::AmendRefused { order: id, reason, ts_ns }),
+        }
+    }
+
+    /// Says whether the order still works.
+    fn amend(
+        &mut self,
+        id: OrderId,
+        limit: Price,
+        qty: Qty,
+        ts_ns: i64,
+        out: &mut Vec<BookReport>,
+    ) -> Result<bool, EndReason> {
+        let at = *self.index.get(&id).ok_or(EndReason::UnknownOrder)?;
+        let slot = usize::try_from(at.0).ok();
+        let (Some(instrument), Some(book)) =
+            (self.instruments.get(at), slot.and_then(|slot| self.books.get_mut(slot)))
+        else {
+            return Err(EndReason::UnknownOrder);
+        };
+        let (order, remaining) = book.find(id).ok_or(EndReason::UnknownOrder)?;
+        if qty <= order.qty.saturating_sub(remaining) {
+            return Err(EndReason::QtyInvalid);
+        }
+        let amended = SimOrder { limit, qty, ..order };
+        check(&amended, instrument, ts_ns)?;
+        out.push(BookReport::Amended { order: id, limit, qty, ts_ns });
+        Ok(book.amend(amended, ts_ns, out))
+    }
+
+    /// Trades `qty` of the working order `id` at `price` beside the recorded market: a rehearsal of what no record can
+    /// show, such as a fill that overtakes a cancel. Says whether it did: not beyond the limit, and no more than is left.
+    pub fn trade_beside(
+        &mut self,
+        id: OrderId,
+        qty: Qty,
+        price: Price,
+        ts_ns: i64,
+        out: &mut Vec<BookReport>,
+    ) -> bool {
+        let Some(at) = self.index.get(&id).copied() else { return false };
+        let traded = self.book_mut(at).is_some_and(|book| book.trade_beside(id, qty, price, ts_ns, out));
+        if traded {
+            let slot = usize::try_from(at.0).ok();
+            if let Some(book) = slot.and_then(|slot| self.books.get_mut(slot)) {
+                book.sweep(&mut self.index);
+            }
+        }
+        traded
     }
 
     /// Lets the market move by one record; fills carry the record's receive time.

@@ -21,6 +21,12 @@ enum Step {
     Order(SimOrder),
     /// Cancels the order sent this many orders ago.
     Cancel(u64),
+    /// Amends the order sent this many orders ago.
+    Amend {
+        back: u64,
+        limit: i64,
+        qty: i64,
+    },
     EndSession,
 }
 
@@ -77,6 +83,7 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
         8 => any_print().prop_map(Step::Market),
         5 => any_order().prop_map(Step::Order),
         1 => (0_u64..6).prop_map(Step::Cancel),
+        3 => (0_u64..4, any_price(), 1_i64..60).prop_map(|(back, limit, qty)| Step::Amend { back, limit, qty }),
     ];
     let rare_end = prop_oneof![30 => step, 1 => Just(Step::EndSession)];
     proptest::collection::vec(rare_end, 1..120)
@@ -106,6 +113,10 @@ fn play(steps: &[Step]) -> Vec<(Step, Vec<BookReport>)> {
                 matcher.on_order(*order, ts_ns, &mut said);
             }
             Step::Cancel(back) => matcher.on_cancel(OrderId(last_id.saturating_sub(*back)), ts_ns, &mut said),
+            Step::Amend { back, limit, qty } => {
+                let id = OrderId(last_id.saturating_sub(*back));
+                matcher.on_amend(id, Price(*limit), Qty(*qty), ts_ns, &mut said);
+            }
             Step::EndSession => matcher.end_session(ts_ns, &mut said),
         }
         assert_eq!(matcher.working(ABC).count(), matcher.working_count());
@@ -157,7 +168,7 @@ impl Auditor {
                             used_of_print += it.qty.0;
                             self.on_print(&order, &it, record);
                         }
-                        Step::Market(_) | Step::Order(_) => self.on_quote(&order, &it),
+                        Step::Market(_) | Step::Order(_) | Step::Amend { .. } => self.on_quote(&order, &it),
                         Step::Cancel(_) | Step::EndSession => panic!("nothing trades here: {it:?}"),
                     }
                 }
@@ -165,6 +176,8 @@ impl Auditor {
                 BookReport::CancelRefused { order, .. } => {
                     assert!(self.lives.get(&order.0).is_none_or(|life| life.ended), "it still works");
                 }
+                BookReport::Amended { order, limit, qty, .. } => self.amended(order, limit, qty, step),
+                BookReport::AmendRefused { order, reason, .. } => self.amend_refused(order, reason, step),
             }
         }
         match step {
@@ -175,7 +188,7 @@ impl Auditor {
                 assert!(self.lives.values().all(|life| life.ended), "somebody outlives the session");
                 (self.shown, self.quoted) = Default::default();
             }
-            Step::Market(_) | Step::Order(_) | Step::Cancel(_) => {}
+            Step::Market(_) | Step::Order(_) | Step::Cancel(_) | Step::Amend { .. } => {}
         }
     }
 
@@ -193,6 +206,22 @@ impl Auditor {
         let life = self.lives.get_mut(&id.0).unwrap();
         assert!(!life.accepted && !life.ended && life.filled == 0);
         life.accepted = true;
+    }
+
+    fn amended(&mut self, id: OrderId, limit: Price, qty: Qty, step: &Step) {
+        let Step::Amend { limit: asked, qty: asked_qty, .. } = *step else { panic!("nobody asked") };
+        let life = self.lives.get_mut(&id.0).unwrap();
+        assert!(life.accepted && !life.ended && qty.0 > life.filled, "{life:?}");
+        assert_eq!((limit.0, qty.0), (asked, asked_qty));
+        (life.order.limit, life.order.qty) = (limit, qty);
+    }
+
+    fn amend_refused(&self, id: OrderId, reason: EndReason, step: &Step) {
+        let Step::Amend { qty, .. } = *step else { panic!("nobody asked") };
+        match self.lives.get(&id.0).filter(|life| !life.ended) {
+            Some(life) => assert!(reason == EndReason::QtyInvalid && qty <= life.filled, "{life:?}"),
+            None => assert_eq!(reason, EndReason::UnknownOrder),
+        }
     }
 
     fn matched(&mut self, it: &Match) -> SimOrder {
@@ -260,9 +289,115 @@ fn said_from(first: u64, played: Vec<(Step, Vec<BookReport>)>) -> Vec<BookReport
             BookReport::CancelRefused { order, .. } => {
                 BookReport::CancelRefused { order: number(order)?, ts_ns: 0 }
             }
+            BookReport::Amended { order, limit, qty, .. } => {
+                BookReport::Amended { order: number(order)?, limit, qty, ts_ns: 0 }
+            }
+            BookReport::AmendRefused { order, reason, .. } => {
+                BookReport::AmendRefused { order: number(order)?, reason, ts_ns: 0 }
+            }
         })
     };
     played.into_iter().flat_map(|(_, said)| said).filter_map(renumbered).collect()
+}
+
+/// An order and what became of it, while its amendments are played as what they stand for.
+struct Chain {
+    /// As the matcher has it now, under its newest id.
+    order: SimOrder,
+    /// Filled under the ids before.
+    filled_before: i64,
+}
+
+/// The matcher with each amendment that arrives anew replaced by a cancel and a new order for what is left.
+struct Replacing {
+    matcher: Matcher,
+    chains: Vec<Chain>,
+    /// Which chain each id belongs to.
+    chain_of: BTreeMap<u64, usize>,
+    said: Vec<BookReport>,
+}
+
+impl Replacing {
+    fn chain(&self, back: u64) -> Option<usize> {
+        self.chains.len().checked_sub(usize::try_from(back).unwrap() + 1)
+    }
+
+    fn send(&mut self, at: usize, order: SimOrder, ts_ns: i64) {
+        let order = SimOrder { id: OrderId(u64::try_from(self.chain_of.len()).unwrap() + 1), ..order };
+        self.chain_of.insert(order.id.0, at);
+        self.matcher.on_order(order, ts_ns, &mut self.said);
+        self.chains[at].order = order;
+    }
+
+    fn amend(&mut self, at: usize, limit: i64, total: i64, ts_ns: i64) {
+        let Chain { order, filled_before } = self.chains[at];
+        let Some(remaining) = self.matcher.working(ABC).find(|(it, _)| it.id == order.id).map(|it| it.1.0)
+        else {
+            return;
+        };
+        let filled = order.qty.0 - remaining;
+        if total <= filled_before + filled {
+            return;
+        }
+        if limit == order.limit.0 && total < filled_before + order.qty.0 {
+            self.chains[at].order.qty = Qty(total - filled_before);
+            let qty = self.chains[at].order.qty;
+            self.matcher.on_amend(order.id, order.limit, qty, ts_ns, &mut self.said);
+        } else {
+            self.matcher.on_cancel(order.id, ts_ns, &mut Vec::new());
+            self.chains[at].filled_before += filled;
+            let left = Qty(total - self.chains[at].filled_before);
+            self.send(at, SimOrder { limit: Price(limit), qty: left, ..order }, ts_ns);
+        }
+    }
+}
+
+/// The fills of `steps`, as (number of the order as first sent, quantity, price), with amendments replaced.
+fn fills_with_replacements(steps: &[Step]) -> Vec<(u64, i64, i64)> {
+    let matcher = Matcher::new(Arc::new(instruments()));
+    let (chains, chain_of, said) = Default::default();
+    let mut replacing = Replacing { matcher, chains, chain_of, said };
+    let mut fills = Vec::new();
+    for (ts_ns, step) in (1_i64..).zip(steps) {
+        match *step {
+            Step::Market(record) => {
+                let record = MarketRecord { ts_recv_ns: ts_ns, ..record };
+                replacing.matcher.on_record(&record, &mut replacing.said);
+            }
+            Step::Order(order) => {
+                replacing.chains.push(Chain { order, filled_before: 0 });
+                replacing.send(replacing.chains.len() - 1, order, ts_ns);
+            }
+            Step::Cancel(back) => {
+                if let Some(at) = replacing.chain(back) {
+                    replacing.matcher.on_cancel(replacing.chains[at].order.id, ts_ns, &mut replacing.said);
+                }
+            }
+            Step::Amend { back, limit, qty } => {
+                if let Some(at) = replacing.chain(back) {
+                    replacing.amend(at, limit, qty, ts_ns);
+                }
+            }
+            Step::EndSession => replacing.matcher.end_session(ts_ns, &mut replacing.said),
+        }
+        for report in replacing.said.drain(..) {
+            if let BookReport::Matched(it) = report {
+                let number = u64::try_from(replacing.chain_of[&it.order.0]).unwrap() + 1;
+                fills.push((number, it.qty.0, it.price.0));
+            }
+        }
+    }
+    fills
+}
+
+/// The fills of `steps` as played.
+fn fills(steps: &[Step]) -> Vec<(u64, i64, i64)> {
+    let said = play(steps).into_iter().flat_map(|(_, said)| said);
+    said.filter_map(|report| match report {
+        BookReport::Matched(it) => Some((it.order.0, it.qty.0, it.price.0)),
+        _ => None,
+    })
+    .collect()
 }
 
 proptest! {
@@ -293,7 +428,8 @@ proptest! {
     /// The way without working orders and the way with some leave the same market behind.
     #[test]
     fn an_order_that_nothing_reaches_changes_nothing_for_the_others(steps in any_steps()) {
-        let steps: Vec<Step> = steps.into_iter().filter(|step| !matches!(step, Step::Cancel(_))).collect();
+        let names_an_order = |step: &Step| matches!(step, Step::Cancel(_) | Step::Amend { .. });
+        let steps: Vec<Step> = steps.into_iter().filter(|step| !names_an_order(step)).collect();
         let out_of_reach = SimOrder {
             id: OrderId(0),
             instrument: ABC,
@@ -306,5 +442,54 @@ proptest! {
         };
         let with = std::iter::once(Step::Order(out_of_reach)).chain(steps.iter().copied()).collect::<Vec<_>>();
         prop_assert_eq!(said_from(2, play(&with)), said_from(1, play(&steps)));
+    }
+
+    #[test]
+    fn an_amendment_that_arrives_anew_is_a_cancel_and_a_new_order(steps in any_steps()) {
+        prop_assert_eq!(fills(&steps), fills_with_replacements(&steps));
+    }
+
+    /// Taking quantity away at the same price changes when the order ends and nothing before that.
+    #[test]
+    fn an_order_made_smaller_fills_as_it_would_have_up_to_its_new_total(
+        steps in any_steps(),
+        order in any_order(),
+        cuts in proptest::collection::vec((0_usize..100, 1_i64..60), 0..4),
+    ) {
+        let mut market: Vec<Step> =
+            steps.into_iter().filter(|step| matches!(step, Step::Market(_))).collect();
+        market.insert(market.len() / 3, Step::Order(order));
+        let (mut played, mut smaller) = (Matcher::new(Arc::new(instruments())), Matcher::new(Arc::new(instruments())));
+        let (mut filled, mut filled_smaller, mut total) = (0, 0, order.qty.0);
+        let filled_by = |said: Vec<BookReport>| {
+            said.into_iter().map(|it| if let BookReport::Matched(it) = it { it.qty.0 } else { 0 }).sum::<i64>()
+        };
+        for (at, step) in market.iter().enumerate() {
+            let ts_ns = i64::try_from(at).unwrap();
+            let (mut said, mut said_smaller) = (Vec::new(), Vec::new());
+            match *step {
+                Step::Market(record) => {
+                    played.on_record(&record, &mut said);
+                    smaller.on_record(&record, &mut said_smaller);
+                }
+                Step::Order(order) => {
+                    played.on_order(SimOrder { id: OrderId(1), ..order }, ts_ns, &mut said);
+                    smaller.on_order(SimOrder { id: OrderId(1), ..order }, ts_ns, &mut said_smaller);
+                }
+                _ => {}
+            }
+            filled += filled_by(said);
+            filled_smaller += filled_by(said_smaller);
+            for &(_, cut) in cuts.iter().filter(|it| it.0 == at) {
+                let works = smaller.working_count() == 1;
+                if works && filled_smaller < cut && cut < total {
+                    let mut said = Vec::new();
+                    smaller.on_amend(OrderId(1), order.limit, Qty(cut), ts_ns, &mut said);
+                    prop_assert!(matches!(said[..], [BookReport::Amended { .. }]), "{:?}", said);
+                    total = cut;
+                }
+            }
+            prop_assert_eq!(filled_smaller, filled.min(total));
+        }
     }
 }

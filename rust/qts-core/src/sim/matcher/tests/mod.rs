@@ -10,6 +10,7 @@ use crate::event::{EndReason, MarketRecord, OrderId, Side, TickKind, Track};
 use crate::fixed::{Price, Qty};
 use crate::instrument::InstrumentId;
 
+mod amended;
 mod orders;
 mod printed;
 mod quoted;
@@ -102,6 +103,11 @@ impl Scene {
 
     fn auction(&mut self, price: i64, qty: i64) {
         self.print(TickKind::Auction, None, price, qty);
+    }
+
+    fn amend(&mut self, id: OrderId, limit: i64, qty: i64) {
+        let now_ns = self.tick();
+        self.matcher.on_amend(id, Price(limit), Qty(qty), now_ns, &mut self.said);
     }
 
     /// Everything said since the last call.

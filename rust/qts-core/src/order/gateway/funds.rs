@@ -1,21 +1,20 @@
-//! Pools and corporate actions of a session: the book's, with what the order table holds.
+//! Pools and corporate actions: the book's, with what orders and holds have reserved.
 
-use super::StepEngine;
-use crate::clock::Clock;
-use crate::event::{OrderId, Track};
+use super::Gateway;
+use crate::event::Track;
 use crate::fixed::Money;
 use crate::instrument::InstrumentId;
-use crate::shadow::{PoolError, SplitError, SplitRow};
+use crate::shadow::{BookError, PoolError, Position, SplitError, SplitRow};
 
 /// Pools. Whatever is refused has changed nothing.
-impl<C: Clock> StepEngine<C> {
+impl Gateway {
     /// Splits the cash of the account among the pools, in the order of [`Track::ALL`]; purchases are bound to them from
     /// then on.
     ///
     /// # Errors
     /// [`PoolError`] if it has been done, orders have been sent, an amount is negative, or they do not add up.
     pub fn fund_pools(&mut self, cash: [Money; Track::COUNT]) -> Result<(), PoolError> {
-        self.native.book.fund_pools(cash, self.native.orders.submitted())
+        self.book.fund_pools(cash, self.table.submitted())
     }
 
     /// Moves free cash between pools; `None` stands for what is unallocated.
@@ -28,7 +27,7 @@ impl<C: Clock> StepEngine<C> {
         to: Option<Track>,
         amount: Money,
     ) -> Result<(), PoolError> {
-        self.native.book.move_cash(from, to, amount, self.native.orders.reserved_by_track())
+        self.book.move_cash(from, to, amount, self.table.reserved_by_track())
     }
 
     /// Keeps `amount` of a pool from orders and transfers, in place of what was kept so far.
@@ -36,7 +35,7 @@ impl<C: Clock> StepEngine<C> {
     /// # Errors
     /// [`PoolError`] if it is negative or not free.
     pub fn set_aside(&mut self, track: Track, amount: Money) -> Result<(), PoolError> {
-        self.native.book.set_aside(track, amount, self.native.orders.reserved_by_track())
+        self.book.set_aside(track, amount, self.table.reserved_by_track())
     }
 
     /// Refuses purchases of a track from now on, or takes them again.
@@ -44,7 +43,7 @@ impl<C: Clock> StepEngine<C> {
     /// # Errors
     /// [`PoolError::Unfunded`].
     pub fn block_entries(&mut self, track: Track, is_blocked: bool) -> Result<(), PoolError> {
-        self.native.book.block_entries(track, is_blocked)
+        self.book.block_entries(track, is_blocked)
     }
 
     /// Books cash that comes from outside, or goes there if `amount` is negative: to a pool, or unallocated.
@@ -52,12 +51,7 @@ impl<C: Clock> StepEngine<C> {
     /// # Errors
     /// [`PoolError`] if what goes is not free, or there is no such pool.
     pub fn credit(&mut self, track: Option<Track>, amount: Money) -> Result<(), PoolError> {
-        self.native.book.credit(track, amount, self.native.orders.reserved_by_track())
-    }
-
-    /// What a working order may still cost, in money units; 0 once it has ended.
-    pub fn hold_of(&self, id: OrderId) -> Money {
-        self.native.orders.get(id).map_or(Money(0), |order| order.reserved)
+        self.book.credit(track, amount, self.table.reserved_by_track())
     }
 
     /// Turns every `denominator` of an instrument held into `numerator`, rounded down to whole lots, at the same cost.
@@ -71,10 +65,23 @@ impl<C: Clock> StepEngine<C> {
         denominator: i64,
     ) -> Result<Vec<SplitRow>, SplitError> {
         let lot = self.instruments.get(instrument).ok_or(SplitError::UnknownInstrument(instrument.0))?.lot();
-        let orders = self.native.orders.iter().filter(|order| order.request.instrument == instrument).count();
+        let orders = self.table.iter().filter(|order| order.request.instrument == instrument).count();
         if orders > 0 {
             return Err(SplitError::Working { orders, instrument: instrument.0 });
         }
-        self.native.book.split(instrument, (numerator, denominator), lot)
+        self.book.split(instrument, (numerator, denominator), lot)
+    }
+
+    /// Takes over a holding from a run before this one.
+    ///
+    /// # Errors
+    /// [`BookError::UnknownInstrument`].
+    pub fn restore_position(
+        &mut self,
+        instrument: InstrumentId,
+        track: Track,
+        position: Position,
+    ) -> Result<(), BookError> {
+        self.book.restore(instrument, track, position)
     }
 }

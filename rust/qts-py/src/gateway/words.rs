@@ -1,0 +1,86 @@
+//! Names of the contracts as types of the core.
+
+use pyo3::prelude::*;
+use qts_core::fixed::{Price, Qty};
+use qts_core::instrument::InstrumentId;
+use qts_core::order::OrderRequest;
+use qts_core::order::gateway::{Holder, Listed};
+use qts_core::safety::ActionClass;
+use qts_core::sim::matcher::{OrderKind, TimeInForce};
+
+use crate::errors;
+use crate::instruments::side;
+use crate::views::track;
+
+/// Number, original number, symbol, side, kind, qty, limit, filled, remaining, live, time: a `ListedOrder`.
+pub(super) type ListedRow = (String, String, String, String, String, i64, i64, i64, i64, bool, i64);
+
+pub(crate) fn kind(name: &str) -> PyResult<OrderKind> {
+    match name {
+        "LIMIT" => Ok(OrderKind::Limit),
+        "MARKET" => Ok(OrderKind::Market),
+        other => Err(errors::value(format!("kind is {other:?}; expected 'LIMIT' or 'MARKET'"))),
+    }
+}
+
+pub(super) const fn kind_name(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::Limit => "LIMIT",
+        OrderKind::Market => "MARKET",
+    }
+}
+
+pub(crate) fn tif(name: &str) -> PyResult<TimeInForce> {
+    match name {
+        "DAY" => Ok(TimeInForce::Day),
+        "IOC" => Ok(TimeInForce::Ioc),
+        other => Err(errors::value(format!("tif is {other:?}; expected 'DAY' or 'IOC'"))),
+    }
+}
+
+pub(super) const fn tif_name(tif: TimeInForce) -> &'static str {
+    match tif {
+        TimeInForce::Day => "DAY",
+        TimeInForce::Ioc => "IOC",
+    }
+}
+
+/// An order by its names: track, side, kind, tif.
+pub(super) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) -> PyResult<OrderRequest> {
+    let [track, side, kind, tif] = names;
+    Ok(OrderRequest {
+        instrument: InstrumentId(instrument),
+        track: self::track(track)?,
+        side: self::side(side)?,
+        kind: self::kind(kind)?,
+        tif: self::tif(tif)?,
+        limit: Price(limit),
+        qty: Qty(qty),
+    })
+}
+
+pub(super) fn action(name: &str) -> PyResult<ActionClass> {
+    let class = ActionClass::ALL.into_iter().find(|class| class.name() == name);
+    class.ok_or_else(|| errors::value(format!("action is {name:?}; expected a name of ACTION_CLASSES")))
+}
+
+pub(super) fn holder(name: &str) -> PyResult<Holder> {
+    let holder = Holder::ALL.into_iter().find(|holder| holder.name() == name);
+    holder.ok_or_else(|| {
+        errors::value(format!("holder is {name:?}; expected 'LOOP', 'OPERATOR', 'EXECUTION' or 'STRATEGY'"))
+    })
+}
+
+pub(super) fn listed(row: ListedRow) -> PyResult<Listed> {
+    let (broker_no, original_no, symbol, side_text, kind_text, qty, limit, _, _, _, ts_ns) = row;
+    Ok(Listed {
+        broker_no,
+        original_no,
+        symbol,
+        side: side(&side_text)?,
+        kind: kind(&kind_text)?,
+        qty: Qty(qty),
+        limit: Price(limit),
+        ts_ns,
+    })
+}
