@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
 
-from qts.execution.contracts import BookedFill, EscapeReason, ExecutionFill
+from qts.execution.contracts import BookedFill, EscapeReason
 from qts.execution.records import execution_side
 from qts.execution.states import ESCAPING, ChildState
 
@@ -207,6 +207,7 @@ class Answers:
         found = self._of(order_id, "CANCEL_TAKEN", now_ns)
         if found is not None:
             self._context.event(*found, "CANCEL_TAKEN", now_ns)
+            found[1].cancel_taken = True
             self._advance(found[0], now_ns)
 
     @guarded
@@ -251,7 +252,7 @@ class Answers:
             return
         execution, child = found
         now_ns = fill.ts_ns
-        self._count(execution, child, fill)
+        execution.count(child, fill, execution_side(execution, child))
         if child.order_id == fill.order_id:
             self._follow(execution, child, fill)
         else:
@@ -263,33 +264,6 @@ class Answers:
             paid_e6 = execution.amount * E6 // execution.filled
             self._rounds.tell_slippage(execution, self._adjust.slippage_codes(execution.order, paid_e6), now_ns)
         self._advance(execution, now_ns)
-
-    def _count(self, execution: Execution, child: Child, fill: BookedFill) -> None:
-        """Add a fill to what it belongs to."""
-        qty, amount = fill.qty, fill.qty * fill.price
-        child.filled += qty
-        if child.is_escape:
-            execution.escape_filled += qty
-            execution.escape_amount += amount
-            execution.escape_cost += fill.fee + fill.tax
-        if not child.is_escape or not execution.is_entry:
-            execution.filled += qty
-            execution.amount += amount
-            execution.fee += fill.fee
-            execution.tax += fill.tax
-        execution.fills.append(
-            ExecutionFill(
-                fill.order_id,
-                child.split_id,
-                execution_side(execution, child),
-                qty,
-                fill.price,
-                fill.fee,
-                fill.tax,
-                fill.ts_ns,
-                child.is_escape,
-            )
-        )
 
     def _follow(self, execution: Execution, child: Child, fill: BookedFill) -> None:
         """What a fill says about its order: the broker has it, and how much is left."""
@@ -349,7 +323,7 @@ class Answers:
         self._unknown.on_listing(orders, now_ns)
         live = {row.broker_no for row in orders if row.is_live}
         for execution, child in tuple(self._context.orders.values()):
-            if child.state == ChildState.CANCELLING and child.cancel_wanted:
+            if child.state == ChildState.CANCELLING and child.cancel_taken:
                 number = self._context.gateway.order_state(child.order_id)[3]
                 if number in live and now_ns > child.cancel_asked_ns:
                     self._cancels.again(execution, child, now_ns)

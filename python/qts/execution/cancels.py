@@ -69,6 +69,7 @@ class Cancels:
         if child.state == ChildState.CANCELLING:
             execution.mark(child, child.live_state)
         child.cancel_asked_ns = NEVER
+        child.cancel_taken = False
         child.cancel_due_ns = at_ns
         if child.cancel_wanted:
             execution.wake(at_ns)

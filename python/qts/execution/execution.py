@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.execution.contracts import EscapeMode, EscapeReason
+from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionFill
 from qts.execution.states import INIT, ChildState
 
 if TYPE_CHECKING:
-    from qts.broker.contracts import OrderType
-    from qts.execution.contracts import ExecutionFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
+    from qts.broker.contracts import OrderType, Side
+    from qts.execution.contracts import BookedFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
 
 _OVER: Final = ChildState.FILLED
 _ANSWERED: Final = ChildState.SENT
@@ -35,6 +35,7 @@ class Child:
         "amend_qty",
         "cancel_asked_ns",
         "cancel_due_ns",
+        "cancel_taken",
         "cancel_wanted",
         "filled",
         "first_try_ns",
@@ -98,6 +99,8 @@ class Child:
         self.amend_price = 0
         self.amend_qty = 0
         self.cancel_wanted = False
+        self.cancel_taken = False
+        """Whether the broker has taken the cancel that is on its way."""
         self.cancel_due_ns = 0
         self.cancel_asked_ns = NEVER
         """When the cancel that is on its way was handed out."""
@@ -283,6 +286,30 @@ class Execution:
             Child(one.sequence, one.qty, one.price, one.scheduled_ns, one.max_wait_ms) for one in result.splits
         ]
         self.pending = len(self.children)
+
+    def count(self, child: Child | None, fill: BookedFill, side: Side) -> None:
+        """Add a booked fill to what it belongs to; without a child it is of an earlier attempt.
+
+        What a liquidation sells beyond an exit's own quantity (the rest of the pool) is not the exit's.
+        """
+        qty = mine = fill.qty
+        is_escape = child is not None and child.is_escape
+        if child is not None:
+            child.filled += qty
+        if is_escape:
+            self.escape_filled += qty
+            self.escape_amount += qty * fill.price
+            self.escape_cost += fill.fee + fill.tax
+            mine = 0 if self.is_entry else min(qty, self.remaining)
+        if mine:
+            self.filled += mine
+            self.amount += mine * fill.price
+            self.fee += fill.fee * mine // qty
+            self.tax += fill.tax * mine // qty
+        split_id = "" if child is None else child.split_id
+        self.fills.append(
+            ExecutionFill(fill.order_id, split_id, side, qty, fill.price, fill.fee, fill.tax, fill.ts_ns, is_escape)
+        )
 
     def mark(self, child: Child, state: int) -> None:
         """Change the state of a child and keep the counts."""

@@ -194,6 +194,8 @@ class AsyncSend:
     def failed(self, execution: Execution, child: Child, now_ns: int) -> None:
         """It has provably not been carried out and may be later: again after a pause, up to three times in all."""
         config = self._context.config
+        if child.is_escape:
+            execution.escape_attempts -= 1  # it has not been tried: the market has never seen it
         if execution.is_closing or child.generation >= config.max_attempts:
             execution.mark(child, ChildState.CANCELLED if execution.is_closing else ChildState.FAILED)
             self._shrink_hold(execution)
