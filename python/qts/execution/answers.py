@@ -87,13 +87,17 @@ class Answers:
     def _escape_entries(self, reason: EscapeReason, now_ns: int) -> None:
         raise NotImplementedError
 
-    def _of(self, order_id: int, event: str, now_ns: int) -> tuple[Execution, Child] | None:
+    def _of(self, order_id: int, event: str, now_ns: int, broker_no: str = "") -> tuple[Execution, Child] | None:
         """The execution and child of an order; None, and a note, if its execution is over or it is an older attempt."""
-        found = self._context.orders.get(order_id)
-        if found is None or found[1].order_id != order_id:
-            self._context.late_event(order_id, event, now_ns, "")
-            return None
-        return found
+        context = self._context
+        found = context.orders.get(order_id)
+        if found is not None and found[1].order_id == order_id:
+            return found
+        context.late_event(order_id, event, now_ns, broker_no=broker_no)
+        if event == "SENT" and (order_id not in context.late or not context.late[order_id][2]):
+            context.tell(None, "GR069", f"order {order_id} is at the broker as {broker_no}, and nobody waits for it")
+            context.query("ORPHAN_ORDER")
+        return None
 
     def _call_failed(self, now_ns: int) -> None:
         """A call came to nothing: three in a row, and entries leave an unstable link."""
@@ -109,7 +113,7 @@ class Answers:
         """The broker has the order."""
         self._failures = 0
         self._unknown.end(order_id)
-        found = self._of(order_id, "SENT", now_ns)
+        found = self._of(order_id, "SENT", now_ns, broker_no)
         if found is not None:
             self._send.sent(*found, broker_no, now_ns)
             self._advance(found[0], now_ns)
@@ -162,7 +166,7 @@ class Answers:
     def on_amended(self, order_id: int, broker_no: str, now_ns: int) -> None:
         """An amendment went through, under a new number."""
         self._failures = 0
-        found = self._of(order_id, "AMENDED", now_ns)
+        found = self._of(order_id, "AMENDED", now_ns, broker_no)
         if found is not None:
             self._context.event(*found, "AMENDED", now_ns, broker_no=broker_no)
             self._rounds.amended(*found)
@@ -296,7 +300,7 @@ class Answers:
         context = self._context
         is_late = fill.order_id in context.late
         owner = context.late[fill.order_id][0] if is_late else "no execution"
-        context.late_event(fill.order_id, "LATE_FILL", fill.ts_ns, f"{fill.qty} at {fill.price}")
+        context.late_event(fill.order_id, "LATE_FILL", fill.ts_ns, text=f"{fill.qty} at {fill.price}")
         context.tell(None, "GR069", f"order {fill.order_id} of {owner}: {fill.qty} filled {'late' if is_late else ''}")
         context.query("LATE_FILL")
 
@@ -304,11 +308,12 @@ class Answers:
     def on_order_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED", "REJECTED"], now_ns: int) -> None:
         """How an order ended, from stream or list. Fills in front of it have been told."""
         self._unknown.end(order_id)
-        found = self._of(order_id, kind, now_ns)
+        event = "ENDED_REJECTED" if kind == "REJECTED" else kind
+        found = self._of(order_id, event, now_ns)
         if found is None or found[1].is_over:
             return
         execution, child = found
-        self._context.event(execution, child, "ENDED_REJECTED" if kind == "REJECTED" else kind, now_ns)
+        self._context.event(execution, child, event, now_ns)
         child.was_live = execution.is_known = True
         if kind == "EXPIRED":
             execution.has_expired = True

@@ -50,8 +50,8 @@ class Context:
         self.live: dict[str, Execution] = {}
         self.orders: dict[int, tuple[Execution, Child]] = {}
         """Every order of a live execution, earlier attempts too."""
-        self.late: OrderedDict[int, tuple[str, str]] = OrderedDict()
-        """(execution id, split id) of orders of executions that are over."""
+        self.late: OrderedDict[int, tuple[str, str, bool]] = OrderedDict()
+        """Orders of executions that are over: execution id, split id, and whether the broker was known to have it."""
         self.escape: Callable[[Execution, EscapeReason, EscapeMode, int, str], None] = _no_escape
         """Makes an execution escape; the pipeline puts stage 6 here."""
         self._journal = journal
@@ -112,13 +112,22 @@ class Context:
             record = event_record(execution.execution_id, child.split_id, child.order_id, event, now_ns, **more)
             self._journal.append("ORDER_EVENT", record)
 
-    def late_event(self, order_id: int, event: str, now_ns: int, text: str) -> None:
-        """Journal an answer to an order whose execution is over; of one that nobody here sent there is no record."""
-        if self._writes and order_id in self.late:
-            execution_id, split_id = self.late[order_id]
-            self._journal.append(
-                "ORDER_EVENT", event_record(execution_id, split_id, order_id, event, now_ns, text=text)
-            )
+    def late_event(self, order_id: int, event: str, now_ns: int, *, text: str = "", broker_no: str = "") -> None:
+        """Journal an answer to an order whose execution is over, or that has been sent anew since.
+
+        Of an order that nobody here sent there is no record.
+        """
+        if not self._writes:
+            return
+        if order_id in self.late:
+            execution_id, split_id, _ = self.late[order_id]
+        elif order_id in self.orders:
+            execution, child = self.orders[order_id]
+            execution_id, split_id = execution.execution_id, child.split_id
+        else:
+            return
+        record = event_record(execution_id, split_id, order_id, event, now_ns, text=text, broker_no=broker_no)
+        self._journal.append("ORDER_EVENT", record)
 
     def place(self, execution: Execution, child: Child, action: ActionClass, limit: int, now_ns: int) -> None:
         """Take a child through the gateway and hand it out; OrderRefused if a gate says no."""
@@ -175,7 +184,8 @@ class Context:
         """Move the orders of an execution that is over to those whose fills are late."""
         late, name = self.late, execution.execution_id
         for order_id in execution.order_ids:
-            late[order_id] = (name, self.orders.pop(order_id)[1].split_id)
+            child = self.orders.pop(order_id)[1]
+            late[order_id] = (name, child.split_id, child.was_live and child.order_id == order_id)
         while len(late) > LATE_ORDERS:
             late.popitem(last=False)
 

@@ -99,20 +99,26 @@ class EmergencyEscape:
         return ESCAPED if execution.is_handed_over and not execution.out else None
 
     def rest(self, execution: Execution) -> int:
-        """Return what is still to be sold: what is confirmed and belongs to it, less what is on its way already."""
-        decision = execution.order
-        held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
+        """Return what is still to be sent for sale: what is not sold, less what is on its way already."""
         on_its_way = 0
         for child in execution.children:
             if child.is_out and (child.is_escape or not execution.is_entry):
                 on_its_way += child.remaining
+        return max(0, self.unsold(execution) - on_its_way)
+
+    def unsold(self, execution: Execution) -> int:
+        """Return what the goal of an escape wants sold and is not: confirmed, and its own."""
+        decision = execution.order
+        if execution.escape_mode is EscapeMode.CANCEL_ONLY:
+            return 0
+        held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
         if execution.escape_mode is EscapeMode.FLATTEN_POOL:
             wanted = abs(held)
         elif execution.is_entry:
             wanted = execution.filled - execution.escape_filled
         else:
             wanted = execution.remaining
-        return max(0, min(wanted, abs(held)) - on_its_way)
+        return max(0, min(wanted, abs(held)))
 
     def _liquidate(self, execution: Execution, qty: int, now_ns: int) -> None:
         """Send one reduce-only MARKET order for what is confirmed."""
@@ -198,7 +204,9 @@ class EmergencyEscape:
             return
         execution.is_overdue = True
         what = (
-            f"{self.rest(execution)} not sold" if execution.escape_mode is not EscapeMode.CANCEL_ONLY else "orders live"
+            f"{self.unsold(execution)} not sold"
+            if execution.escape_mode is not EscapeMode.CANCEL_ONLY
+            else "orders live"
         )
         said = f"{execution.decision.symbol}: {execution.execution_id} has not escaped: {what}"
         self._context.tell(execution, "FS092", said, effect="FAIL")

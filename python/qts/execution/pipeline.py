@@ -276,7 +276,7 @@ class ExecutionPipeline(Answers):
         if snapshot.state in TERMINAL:
             for child in execution.children:
                 if child.order_id:
-                    self._context.late[child.order_id] = (execution.execution_id, child.split_id)
+                    self._context.late[child.order_id] = (execution.execution_id, child.split_id, child.was_live)
             return execution.execution_id
         self._context.live[execution.execution_id] = execution
         if snapshot.state in (INIT, PRECHECK, SPLITTING):
@@ -464,7 +464,7 @@ class ExecutionPipeline(Answers):
     def _finish(self, execution: Execution, after: State, now_ns: int, *, operator: str = "") -> None:
         """End an execution: journal, give back hold and lease, and say what came of it."""
         context = self._context
-        residual = self._residual(execution)
+        residual = self._escape.unsold(execution) if execution.state is ESCAPING else 0
         result = build(execution, after, residual, now_ns, self._sizes(execution.decision.instrument))
         more: dict[str, object] = {
             "disposition": result.disposition.value,
@@ -488,9 +488,3 @@ class ExecutionPipeline(Answers):
             for other in [one for one in context.live.values() if execution.execution_id in one.preempts]:
                 if other.state is PRECHECK:
                     self._advance(other, now_ns)
-
-    def _residual(self, execution: Execution) -> int:
-        """What an escape that was to sell has not sold."""
-        if execution.state is not ESCAPING or execution.escape_mode is EscapeMode.CANCEL_ONLY:
-            return 0
-        return self._escape.rest(execution)

@@ -280,7 +280,7 @@ def disturb(desk):
     desk.act()
 
 
-@pytest.mark.parametrize("seed", range(600))
+@pytest.mark.parametrize("seed", range(60))
 def test_whatever_the_broker_does_the_books_agree_and_everything_ends(seed):
     desk = Chaos(seed)
     for _ in range(12):
@@ -307,11 +307,11 @@ def test_whatever_the_broker_does_the_books_agree_and_everything_ends(seed):
 def resolve_what_takes_long(desk):
     """The market fills what rests from the last attempt to sell; if nothing does, an operator takes over."""
     for name, execution in list(desk.pipeline.live.items()):
-        if execution.is_overdue and desk.pipeline.unknown_orders == 0:
+        if execution.is_overdue and not execution.unanswered:
             resting = [one for one in desk.book if one.is_live]
             for order in resting:
                 desk.execute(order, order.qty)
-            if not resting:
+            if not resting and not execution.out:
                 desk.pipeline.acknowledge(name, "kim", desk.now_ns)
                 desk.act()
 
