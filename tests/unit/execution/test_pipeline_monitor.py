@@ -53,6 +53,16 @@ def test_a_fill_may_come_before_the_answer_to_its_order(qty):
     assert desk.left() == [order_id]
 
 
+def test_an_answer_after_everything_has_filled_is_nothing_to_tell():
+    desk = Desk()
+    name = desk.submit()
+    (order_id,) = desk.left()
+    desk.fill(order_id, 100)
+    desk.ack(order_id)
+    assert desk.result(name).disposition is Disposition.FILLED
+    assert not desk.codes.told
+
+
 def test_after_five_seconds_a_slow_child_is_told_and_improved():
     desk = Desk()
     name, order_id = desk.working(price=74_900)
