@@ -642,6 +642,33 @@ class Gateway:
         """Book external cash to the account and to a pool, or to what is unallocated; negative = taken away."""
     def split(self, instrument: int, numerator: int, denominator: int) -> list[SplitRow]:
         """Turn every `denominator` of an instrument held into `numerator`, as `StepEngine.split`."""
+    def restore_order(
+        self,
+        order_id: int,
+        instrument: int,
+        track: TrackName,
+        side: SideName,
+        kind: KindName,
+        tif: TifName,
+        limit: int,
+        qty: int,
+        *,
+        action: str,
+        broker_nos: Sequence[str],
+        submitted_ns: int,
+        now_ns: int,
+        amend: tuple[int, int] | None = None,
+        lease: int = 0,
+    ) -> str:
+        """Take in an order of the process before this one, as its journal knew it; no gate is asked. Return its state.
+
+        It is ACCEPTED if it has numbers, `broker_nos`, oldest first, else UNKNOWN. `amend` are price and quantity of an
+        amendment without an answer. Its fills and its end follow as from a broker. ValueError: it is known already.
+        """
+    def restore_position(
+        self, instrument: int, track: TrackName, qty: int, cost_total: int, opened_ns: int
+    ) -> None:
+        """Take over a holding of the day before, as `position` told it."""
     def new_day(self) -> None:
         """Forget the orders that have ended, with their numbers and fills."""
 

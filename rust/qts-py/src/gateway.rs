@@ -25,7 +25,7 @@ use crate::views::{place, side_name, track};
 
 pub(crate) use permit::{OrderRefused, Outgoing, PermitRefused, SendPermit};
 use words::{ListedRow, action, holder, kind_name, listed, tif_name, wanted};
-pub(crate) use words::{kind, tif};
+pub(crate) use words::{kind, limits, tif};
 
 use crate::engine::{SplitTuple, split_row};
 
@@ -53,29 +53,6 @@ impl Gateway {
     pub(crate) const fn sharing(core: SharedGateway) -> Self {
         Self { core }
     }
-}
-
-/// Limits from a mapping; what it does not name is as in `start`.
-pub(crate) fn limits(config: Option<&Bound<'_, PyDict>>, start: GatewayConfig) -> PyResult<GatewayConfig> {
-    let mut limits = start;
-    let Some(config) = config else { return Ok(limits) };
-    for (key, value) in config {
-        let key: String = key.extract()?;
-        let field = match key.as_str() {
-            "orders_per_s" => &mut limits.orders_per_s,
-            "exit_reserve" => &mut limits.exit_reserve,
-            "cancel_reserve" => &mut limits.cancel_reserve,
-            "permit_ttl_ms" => &mut limits.permit_ttl_ms,
-            "price_age_ms" => &mut limits.price_age_ms,
-            "shadow_capacity" => &mut limits.shadow_capacity,
-            other => return Err(errors::value(format!("unknown gateway key {other:?}"))),
-        };
-        *field = value.extract()?;
-    }
-    if limits.orders_per_s == 0 {
-        (limits.exit_reserve, limits.cancel_reserve) = (0, 0);
-    }
-    Ok(limits)
 }
 
 fn order_error(error: &OrderError) -> PyErr {

@@ -1,10 +1,11 @@
 //! Names of the contracts as types of the core.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use qts_core::fixed::{Price, Qty};
 use qts_core::instrument::InstrumentId;
 use qts_core::order::OrderRequest;
-use qts_core::order::gateway::{Holder, Listed};
+use qts_core::order::gateway::{GatewayConfig, Holder, Listed};
 use qts_core::safety::ActionClass;
 use qts_core::sim::matcher::{OrderKind, TimeInForce};
 
@@ -14,6 +15,29 @@ use crate::views::track;
 
 /// Number, original number, symbol, side, kind, qty, limit, filled, remaining, live, time: a `ListedOrder`.
 pub(super) type ListedRow = (String, String, String, String, String, i64, i64, i64, i64, bool, i64);
+
+/// Limits from a mapping; what it does not name is as in `start`.
+pub(crate) fn limits(config: Option<&Bound<'_, PyDict>>, start: GatewayConfig) -> PyResult<GatewayConfig> {
+    let mut limits = start;
+    let Some(config) = config else { return Ok(limits) };
+    for (key, value) in config {
+        let key: String = key.extract()?;
+        let field = match key.as_str() {
+            "orders_per_s" => &mut limits.orders_per_s,
+            "exit_reserve" => &mut limits.exit_reserve,
+            "cancel_reserve" => &mut limits.cancel_reserve,
+            "permit_ttl_ms" => &mut limits.permit_ttl_ms,
+            "price_age_ms" => &mut limits.price_age_ms,
+            "shadow_capacity" => &mut limits.shadow_capacity,
+            other => return Err(errors::value(format!("unknown gateway key {other:?}"))),
+        };
+        *field = value.extract()?;
+    }
+    if limits.orders_per_s == 0 {
+        (limits.exit_reserve, limits.cancel_reserve) = (0, 0);
+    }
+    Ok(limits)
+}
 
 pub(crate) fn kind(name: &str) -> PyResult<OrderKind> {
     match name {
