@@ -48,6 +48,7 @@ _TEXTS: Final = Phrasebook(
             "{task} ended by an error of this program: {error}",
             "{task} 작업이 프로그램 오류로 끝났습니다: {error}",
         ),
+        "at_exchange": ("refused at the exchange", "거래소가 거부했습니다"),
     }
 )
 
@@ -360,23 +361,24 @@ class LiveExecution:
         self._turn()
 
     def _on_end(self, order_id: int, notice: OrderNotice) -> None:
-        """An order has ended, or changed, as the stream tells it: behind every fill that it told before."""
-        if notice.kind == "ACCEPTED" or notice.kind == "AMENDED":
-            return  # the answer, or a list, says so too, and says more
+        """An order has ended, or a request about it was refused, behind every fill that the stream told before."""
         now_ns = self._now()
-        _, _, remaining, newest = self._gateway.order_state(order_id)
-        if notice.broker_no != newest:
-            return  # an order that was replaced
-        if (
-            notice.remaining_qty != remaining
-        ):  # it does not say how much was filled: whether nothing is missing, a list does
-            self._ask("ended")
-        if notice.kind == "REJECTED":
-            self._gateway.on_reject(order_id, now_ns)
-        else:
-            self._gateway.on_end(order_id, notice.kind, now_ns)
-        self._probe("end.booked")
-        self._pipeline.on_order_end(order_id, notice.kind, now_ns)
+        state, _, remaining, newest = self._gateway.order_state(order_id)
+        if notice.kind == "REJECTED" and notice.original_no:
+            if state == "CANCEL_PENDING":
+                self._gateway.on_cancel_refused(order_id, now_ns)
+                self._pipeline.on_cancel_rejected(order_id, "TRANSIENT", "", _TEXTS("at_exchange"), now_ns)
+            self._ask("refused at the exchange")  # of an amendment the answer tells, or a list
+        elif notice.broker_no == newest:  # else what was replaced has ended
+            if notice.remaining_qty != remaining:  # it does not say how much was filled: a list does
+                self._ask("ended")
+            if notice.kind == "REJECTED":
+                self._gateway.on_reject(order_id, now_ns)
+                self._pipeline.on_order_end(order_id, "REJECTED", now_ns)
+            elif notice.kind == "CANCELLED" or notice.kind == "EXPIRED":
+                self._gateway.on_end(order_id, notice.kind, now_ns)
+                self._probe("end.booked")
+                self._pipeline.on_order_end(order_id, notice.kind, now_ns)
         self._turn()
 
     def _on_answer(self) -> None:
