@@ -22,6 +22,7 @@ from qts.broker.sim_async import SimAsyncBroker
 from qts.broker.sim_book import SimBook
 from qts.broker.sim_client import SimMarketLine, SimSocketBroker
 from qts.broker.traced import Traced
+from qts.broker.wrapped import Wrapped
 from qts.clock import SystemClock
 from qts.clock.virtual import VirtualLoop
 
@@ -61,8 +62,8 @@ class Bench:
     broker: AsyncBrokerInterface
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
-    def __init__(self, *, decorated: bool) -> None:
-        self._decorated = decorated
+    def __init__(self, *, dress: str) -> None:
+        self._dress = dress
         self.events: list[StreamEvent] = []
         self.traces: list[object] = []
         self._parked: list[FillEvent] = []
@@ -95,7 +96,9 @@ class Bench:
             await self.close()
 
     def dressed(self, inner: AsyncBrokerInterface, clock) -> AsyncBrokerInterface:
-        if not self._decorated:
+        if self._dress == "wrapped":
+            return Wrapped(inner)
+        if self._dress != "decorated":
             return inner
         faultless = Faulty(inner, FaultPlan(1, FaultRates()), clock)
         limited = RateLimited(faultless, clock, published_per_s=100_000)
@@ -210,8 +213,8 @@ class Bench:
 class SimBench(Bench):
     """The simulated broker in this process, in simulated time."""
 
-    def __init__(self, *, decorated: bool, **config: object) -> None:
-        super().__init__(decorated=decorated)
+    def __init__(self, *, dress: str = "", **config: object) -> None:
+        super().__init__(dress=dress)
         self._config = config
         self.start_ns = START
         self.filled: list[tuple[str, int]] = []
@@ -251,8 +254,8 @@ class SimBench(Bench):
 class SocketBench(Bench):
     """The simulated broker in another process, over a socket with a proxy in it, in real time."""
 
-    def __init__(self, tmp_path: Path, *, decorated: bool, **config: object) -> None:
-        super().__init__(decorated=decorated)
+    def __init__(self, tmp_path: Path, *, dress: str = "", **config: object) -> None:
+        super().__init__(dress=dress)
         self._state = tmp_path / "broker.json"
         self._state.write_text(state(**config), encoding="utf-8")
         self._clock = SystemClock()

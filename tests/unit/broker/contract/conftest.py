@@ -6,14 +6,14 @@ import pytest
 
 from .benches import SimBench, SocketBench
 
-BROKERS = ("sim", "sim-decorated", "socket", "socket-decorated")
+BROKERS = ("sim", "sim-wrapped", "sim-decorated", "socket", "socket-decorated")
 
 
 def build(name, tmp_path, **config):
-    place, _, decorated = name.partition("-")
+    place, _, dress = name.partition("-")
     if place == "sim":
-        return SimBench(decorated=bool(decorated), **config)
-    return SocketBench(tmp_path, decorated=bool(decorated), **config)
+        return SimBench(dress=dress, **config)
+    return SocketBench(tmp_path, dress=dress, **config)
 
 
 @pytest.fixture(params=BROKERS)
