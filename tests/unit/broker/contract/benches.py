@@ -32,6 +32,8 @@ START = 1_764_032_400_000_000_000  # 2025-11-25 10:00 in Korea
 SYMBOL = "005930"
 BASE = 70_000
 CASH = 10_000_000
+SLOW_NS = 400_000_000
+"""From a slow broker's answer until its exchange has the request."""
 SPEC = {
     "symbol": SYMBOL,
     "currency": "KRW",
@@ -76,7 +78,7 @@ class Bench:
             instruments,
             cash=100 * CASH,  # more than the broker has, so that the broker can refuse
             safety=self.word,
-            config={"orders_per_s": 1_000, "exit_reserve": 0, "cancel_reserve": 0, "permit_ttl_ms": 1_000},
+            config={"orders_per_s": 1_000, "exit_reserve": 0, "cancel_reserve": 0, "permit_ttl_ms": 5_000},
         )
 
     def run(self, test: Coroutine[Any, Any, None]) -> None:
@@ -272,7 +274,9 @@ class SocketBench(Bench):
         await self.proxy.open()
         self.market = SimMarketLine("127.0.0.1", port)
         await self.market.connect()
-        self.inner = SimSocketBroker("127.0.0.1", self.proxy.port, clock=self._clock, answer_timeout_ms=1_000)
+        self.inner = SimSocketBroker(
+            "127.0.0.1", self.proxy.port, clock=self._clock, answer_timeout_ms=1_500, silence_ms=2_000
+        )
         self.broker = self.dressed(self.inner, self._clock)
 
     async def close(self) -> None:

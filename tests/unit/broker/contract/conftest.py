@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from .benches import SimBench, SocketBench
+from .benches import SLOW_NS, SimBench, SocketBench
 
 BROKERS = ("sim", "sim-wrapped", "sim-decorated", "socket", "socket-decorated")
 
@@ -23,8 +23,8 @@ def bench(request, tmp_path):
 
 @pytest.fixture(params=("sim", "socket"))
 def slow_exchange(request, tmp_path):
-    """A broker whose exchange gets what it takes only fifty milliseconds later."""
-    return build(request.param, tmp_path, exchange_delay_ns=50_000_000)
+    """A broker whose exchange gets what it takes only a while later."""
+    return build(request.param, tmp_path, exchange_delay_ns=SLOW_NS)
 
 
 @pytest.fixture(params=("socket", "socket-decorated"))

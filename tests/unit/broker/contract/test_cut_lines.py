@@ -1,6 +1,7 @@
 """A line that breaks anywhere: an answer is whole or lost, never half, and never taken for another."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,9 +11,12 @@ import pytest
 
 from qts.broker import wire
 from qts.broker.asynchronous import AnswerLost, NotSent
+from qts.broker.sim_book import SimBook
 from qts.broker.sim_client import SimSocketBroker
+from qts.broker.sim_server import SimServer
+from qts.clock import SystemClock
 
-from .benches import state
+from .benches import SYMBOL, state
 
 LISTS = ("query_orders", "query_open_orders", "query_fills", "query_positions", "query_cash")
 
@@ -146,7 +150,7 @@ class TestGarbage:
         truth = await bench.broker.query_cash()
         for body in self.BODIES:
             bench.proxy.garbage = body.replace(b"%d", str(next_id(bench)).encode())
-            with pytest.raises(AnswerLost):
+            with pytest.raises(AnswerLost, match=r"unreadable|connection lost"):
                 await bench.broker.query_cash()
             await mended(bench)
             assert await bench.broker.query_cash() == truth
@@ -308,6 +312,37 @@ async def test_client_that_speaks_another_language_is_cut_off_and_nobody_else(wi
         assert await reader.read() == b""
         writer.close()
     await bench.broker.heartbeat()
+
+
+def test_listener_that_does_not_read_is_cut_off_before_the_server_drowns():
+    fills = 60_000
+
+    async def test():
+        book = SimBook.from_state(state())
+        book.transfer_in(symbol=SYMBOL, qty=fills, cost=1)
+        server, stop, ports = SimServer(book, SystemClock()), asyncio.Event(), asyncio.Queue()
+        serving = asyncio.create_task(server.serve("127.0.0.1", 0, ready=ports.put_nowait, stop=stop))
+        reader, writer = await asyncio.open_connection("127.0.0.1", await ports.get(), limit=1_024)
+        writer.write(wire.dump({"id": 0, "do": "subscribe"}))
+        await reader.readline()
+        ack = book.place(symbol=SYMBOL, side="SELL", kind="LIMIT", tif="DAY", limit=80_000, qty=fills, now_ns=1)
+        for at in range(fills):
+            assert book.fill_now(broker_no=ack.broker_no, qty=1, price=80_000, now_ns=at)
+            if at % 100 == 0:
+                server._tell()
+                await asyncio.sleep(0)
+            if not server._listeners:
+                break
+        assert not server._listeners
+        with contextlib.suppress(ConnectionResetError):  # and it is told, in the end, that it is alone
+            async with asyncio.timeout(30):
+                while await reader.read(1 << 20):
+                    pass
+        writer.close()
+        stop.set()
+        await serving
+
+    asyncio.run(test())
 
 
 def test_server_ends_when_it_is_told_to(tmp_path):
