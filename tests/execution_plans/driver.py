@@ -13,10 +13,8 @@ from qts.execution.interfaces import ListedOrder
 
 from .moments import MS, S
 
-POLL_DOWN_NS = 500 * MS
-"""Between two lists while the stream is down."""
-POLL_SILENT_NS = 3 * S
-"""Silence of the stream, with orders at the broker, after which a list is asked for."""
+SILENT_NS = 3 * S
+"""Silence of the stream, with orders at the broker, after which a list is asked for; at once if it is down."""
 AMEND_LOST_NS = 2 * S
 """After that a list that shows an order as it was says that its amendment came to nothing."""
 
@@ -33,6 +31,9 @@ class Driver:
         self._watch = watch
         self.pipeline = None
         self.results: list = []
+        self.is_watched = False
+        self.on_live = None
+        """Called when an execution lives and nobody watches."""
         self.seen: set[str] = set()
         self.parked: dict[str, list] = {}
         """Events of broker numbers that nobody knows yet."""
@@ -56,6 +57,9 @@ class Driver:
         while commands := pipeline.take_commands():
             for command in commands:
                 self._do(command)
+        if pipeline.live and not self.is_watched:
+            self.is_watched = True
+            self._moments.after(0, self.on_live)
         due_ns = pipeline.next_due_ns()
         if due_ns is not None and (self._due_ns is None or due_ns < self._due_ns):
             self._due_ns = due_ns
@@ -379,14 +383,9 @@ class Driver:
     def watch_stream(self) -> None:
         """Ask for lists while orders are out and the stream is down or says nothing."""
         wire, now_ns = self._wire, self._moments.now_ns
-        if self.pipeline.live:
-            if not wire.is_stream_up:
-                self.ask()
-                self.pump()
-            elif now_ns - wire.heard_ns >= POLL_SILENT_NS:
-                wire.heard_ns = now_ns
-                self.ask()
-        self._moments.after(POLL_DOWN_NS, self.watch_stream)
+        if not wire.is_stream_up or now_ns - wire.heard_ns >= SILENT_NS:
+            wire.heard_ns = now_ns
+            self._ask_and_pump()
 
 
 _ENDS = frozenset({"CANCELLED", "REJECTED", "EXPIRED"})

@@ -94,6 +94,13 @@ class Exchange:
     def show(self, instrument: int, top) -> None:
         self._core.on_quote(instrument, top.bid, top.bid_qty, top.ask, top.ask_qty, self._moments.now_ns)
 
+    def show_again(self, symbol: str, side: str) -> None:
+        """Show anew what an order of that side has taken: the exchange keeps it back until the price has changed."""
+        instrument = next(one for one, name in self._market.symbols.items() if name == symbol)
+        top = self._market.tops[instrument]
+        self.show(instrument, top._replace(bid=0, bid_qty=0) if side == "SELL" else top._replace(ask=0, ask_qty=0))
+        self.show(instrument, top)
+
     def trade(self, instrument: int, price: int, qty: int) -> None:
         self._core.on_trade(instrument, price, qty, self._moments.now_ns)
 

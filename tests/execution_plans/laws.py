@@ -14,7 +14,11 @@ DOUBT_ENTRY_NS = 3 * S
 """From then on an order in doubt closes its symbol to entries."""
 EXIT_FREE_NS = 12 * S
 """Time in which nothing hinders an exit, after which it has to have left."""
+ABSENT_NS = 58 * S
+"""Shortest time that an absence takes: a minute from when the order was handed out, and it may wait for its record."""
 LOOK_NS = 500 * MS
+_UNKNOWABLE = frozenset({"509193", "SIM00001"})
+"""Codes of refusals that may meet a sound request: halted since, an amendment still on its way."""
 _EDGES = {
     "INIT": {"PRECHECK", "ESCAPING"},
     "PRECHECK": {"SPLITTING", "FAILED", "ESCAPING"},
@@ -73,6 +77,8 @@ class Judge:
         self.closed: dict[str, object] = {}
         self._fills: dict[int, int] = defaultdict(int)
         self._exits: dict[str, list] = {}
+        self._selling: set[str] = set()
+        """Executions that have sold or tried to."""
         self.absent: set[int] = set()
         self.doubts: list[tuple[int, int, int]] = []
         """(order, since, until) of every doubt that is over."""
@@ -101,9 +107,14 @@ class Judge:
 
     def states_agree(self) -> None:
         """No execution is where its records do not say."""
+        sides = set()
         for name, execution in self._world.pipeline.live.items():
             if self._states.get(name, "INIT") != execution.state:
                 raise Broken("record_first", f"{name} is {execution.state}, on record {self._states.get(name)}")
+            side = (execution.decision.instrument, execution.decision.side)
+            if side in sides and execution.state is not State.PRECHECK:
+                raise Broken("one_live", f"{name} lives beside another execution of the same symbol and side")
+            sides.add(side)
 
     # What leaves
 
@@ -135,6 +146,7 @@ class Judge:
             self._entry(order, now_ns)
         else:
             self._sale(order_id, order, message.qty)
+            self._selling.add(command.execution_id)
         self.orders[order_id] = order
 
     def _on_amend(self, order_id: int, message, command, now_ns: int) -> None:
@@ -176,8 +188,13 @@ class Judge:
                 raise Broken(
                     "doubt_closes", f"an entry of {order.symbol} leaves, order {number} is in doubt for {ms} ms"
                 )
+        if order.instrument in world.frozen:
+            raise Broken("frozen", f"an entry of {order.symbol} leaves while the symbol is frozen")
         if world.word.state >= 2:
             raise Broken("safety", f"an entry of {order.symbol} leaves in safety state {world.word.state}")
+        for name, execution in world.pipeline.live.items():
+            if execution.decision.instrument == order.instrument and name in self._selling:
+                raise Broken("overlap", f"an entry of {order.symbol} leaves while the exit {name} lives")
         decision = world.decisions.get(order.execution_id)
         if decision is not None and now_ns > decision.deadline_ns:
             raise Broken("deadline", f"an entry of {order.symbol} leaves {now_ns - decision.deadline_ns} ns late")
@@ -197,10 +214,17 @@ class Judge:
                 f"order {order_id} sells {more} more of {order.symbol}: {held} held, {selling} being sold already",
             )
 
+    def on_refused(self, kind: str, order_id: int, message, answer: tuple) -> None:
+        """The exchange refuses something by itself: only what nobody could know may be wrong with it."""
+        if answer[1] != "ALREADY_DONE" and answer[2] not in _UNKNOWABLE:
+            raise Broken("sane_orders", f"{kind} of order {order_id} ({message}) is refused: {answer[1:]}")
+
     # What comes back
 
     def on_doubt(self, order_id: int) -> None:
-        """The answer to a new order is lost."""
+        """The answer to a new order is lost; a list or a fill may have told before what became of it."""
+        if self._world.gateway.order_state(order_id)[0] != "SUBMITTED":
+            return
         order = self.orders[order_id]
         order.doubt_ns = self._world.moments.now_ns
         order.was_doubted = True
@@ -229,7 +253,7 @@ class Judge:
         if order is None:
             raise Broken("absence", f"order {order_id} is in doubt and was never written")
         waited_ns = self._world.moments.now_ns - order.written_ns
-        if waited_ns < 60 * S:
+        if waited_ns < ABSENT_NS:
             raise Broken("absence", f"order {order_id} is called absent after {waited_ns // MS} ms")
 
     def bought(self, order_id: int, message) -> None:
@@ -331,7 +355,6 @@ class Judge:
                     raise Broken("exit_leaves", f"{name} is {state} and has not left in {entry[1] // S} s")
             else:
                 entry[1] = 0
-        world.moments.after(LOOK_NS, self.look)
 
     def _is_free(self, instrument: int) -> bool:
         """Whether nothing outside hinders an exit."""

@@ -4,6 +4,7 @@ from heapq import heappop, heappush
 
 MS = 1_000_000
 S = 1_000 * MS
+NEVER = 1 << 62
 
 
 class Moments:
@@ -24,9 +25,9 @@ class Moments:
         heappush(self._heap, (self.now_ns + wait_ns, self._count, call, args))
 
     @property
-    def next_ns(self) -> int | None:
-        """When the next call is due."""
-        return self._heap[0][0] if self._heap else None
+    def next_ns(self) -> int:
+        """When the next call is due; `NEVER` if none is."""
+        return self._heap[0][0] if self._heap else NEVER
 
     def step(self) -> None:
         """Take the clock to the next call and make it."""

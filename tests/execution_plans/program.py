@@ -72,6 +72,7 @@ _ESCAPES = (
 )  # fmt: skip
 
 
+_SIZES = (3, 40, 100, 100, 800, 800, 800, 5_000)
 _TROUBLES = (
     *("ESCAPE", "ESCAPE", "CLAIM", "CLAIM", "SAFETY", "LINK", "LINK", "STREAM", "STREAM"),
     *("HALT", "LIMIT_DOWN", "SILENT", "CLOSED", "FREEZE", "DISK", "MOVE", "MOVE", "PRINT", "PRINT"),
@@ -83,7 +84,7 @@ def plan_of(seed: int) -> Plan:
     dice = Random(seed)  # noqa: S311 - a plan, no secret
     count = dice.choice((1, 1, 1, 2, 2, 3))
     bases = tuple(dice.choice(BASES) for _ in range(count))
-    held = tuple(dice.choice(HELD_QTY) if dice.random() < 0.6 else 0 for _ in range(count))
+    held = tuple(dice.choice(HELD_QTY) if dice.random() < 0.8 else 0 for _ in range(count))
     steps: list[Step] = []
     at_ms = 0
     for _ in range(dice.choice((1, 2, 2, 3, 3, 4, 5, 7))):
@@ -167,7 +168,7 @@ def _trouble(dice: Random, at_ms: int, one: int) -> Step:
 
 def _move(dice: Random, at_ms: int, one: int) -> Step:
     ticks = dice.choice((-30, -6, -3, -1, -1, 0, 1, 1, 3, 6))
-    return Step(at_ms, "MOVE", one, dice.choice((3, 40, 100, 800, 5_000)), ticks, dice.choice((1, 1, 1, 2, 5)))
+    return Step(at_ms, "MOVE", one, dice.choice(_SIZES), ticks, dice.choice((1, 1, 1, 2, 5)))
 
 
 def _market(dice: Random, until_ms: int, count: int) -> list[Step]:

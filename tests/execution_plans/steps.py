@@ -162,9 +162,14 @@ class Steps:
         self._world.stance_changed()
 
     def _freeze(self, step) -> None:
-        gateway, instrument, name = self._world.gateway, self._instrument(step), f"plan-{step.at_ms}"
-        gateway.freeze(instrument, reason=name, frozen=True)
-        self._world.moments.after(step.for_ms * MS, lambda: gateway.freeze(instrument, reason=name, frozen=False))
+        instrument, name = self._instrument(step), f"plan-{step.at_ms}"
+        self._world.gateway.freeze(instrument, reason=name, frozen=True)
+        self._world.frozen[instrument] += 1
+        self._world.moments.after(step.for_ms * MS, self._thaw, instrument, name)
+
+    def _thaw(self, instrument: int, name: str) -> None:
+        self._world.gateway.freeze(instrument, reason=name, frozen=False)
+        self._world.frozen -= Counter([instrument])
 
     # The market
 

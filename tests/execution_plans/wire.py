@@ -5,10 +5,12 @@ goes wrong is decided by the fault plan, once for each request and each notice. 
 and silence is one of them: (ACK, number), (REJECT, kind, code, text), (LOST, why).
 """
 
+from qts.broker.asynchronous import FillEvent
 from qts.broker.faulty import spoiled
 
 from .moments import MS
 
+REFILL_NS = 700 * MS
 _LISTS = frozenset({"ORDERS", "FILLS"})
 
 
@@ -31,6 +33,8 @@ class Wire:
         """How often each order of ours arrived at the exchange as a new one."""
         self.heard_ns = moments.now_ns
         """When the stream brought something last."""
+        self.refused = None
+        """Called with what the exchange refuses by itself."""
         self.answered = None
         self.noticed = None
 
@@ -104,6 +108,8 @@ class Wire:
             if kind == "PLACE":
                 self.arrivals[order_id] = self.arrivals.get(order_id, 0) + 1
             answer = self._exchange.carry_out(kind, order_id, message)
+            if answer[0] == "REJECT":
+                self.refused(kind, order_id, message, answer)
             self._story("exchange", "{} of order {}: {}", kind, order_id, answer)
         if fault is not None and kind in _LISTS:
             answer = ("ACK", spoiled(answer[1], fault))
@@ -129,8 +135,15 @@ class Wire:
     def publish(self) -> None:
         """Put what the exchange has to say on the stream."""
         for event in self._exchange.take_events():
+            if isinstance(event, FillEvent):
+                self._moments.after(REFILL_NS, self._refill, event.symbol, event.side)
             for late_ns, said in self._faults.on_notice(event, self._moments.now_ns):
                 self._moments.after(self._out_ns + late_ns, self._notice, said)
+
+    def _refill(self, symbol: str, side: str) -> None:
+        """Others quote again where something has been traded away."""
+        self._exchange.show_again(symbol, side)
+        self.publish()
 
     def _notice(self, event) -> None:
         if self.is_up and self._moments.now_ns >= self._stream_up_ns:

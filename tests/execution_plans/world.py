@@ -14,7 +14,7 @@ from ..scenario_market import DAY, KST_S
 from .diary import Codes, Journal, Story
 from .driver import Driver
 from .exchange import Exchange
-from .laws import Judge
+from .laws import LOOK_NS, Judge
 from .market import Market, catalog
 from .moments import MS, Moments, S
 from .steps import Steps
@@ -22,7 +22,7 @@ from .weather import Faults
 from .wire import Wire
 
 START_NS = midnight_ns(DAY, KST_S) + 10 * 3_600 * S
-QUIET_S = 400
+QUIET_S = 220
 """After the last step, at most, until everything has come to its end."""
 STATES = ("NORMAL", "WARNING", "FAIL", "LOCKDOWN")
 _EFFECTS = {"WARN": 1, "WARNING": 1, "FAIL": 2, "LOCKDOWN": 3}
@@ -33,10 +33,15 @@ class Outcome(NamedTuple):
 
     plan: object
     failure: BaseException | None
-    digest: str
+    journal: Journal
     counts: Counter
     faults: list
     story: list[str]
+
+    @property
+    def digest(self) -> str:
+        """What the journal came to."""
+        return self.journal.digest()
 
 
 class World:
@@ -62,11 +67,14 @@ class World:
         self.codes = Codes(self.moments, self.story, self._on_code)
         self.judge = Judge(self)
         self.driver = Driver(self.moments, self.gateway, self.journal, self.wire, self.story, self.judge)
+        self.wire.refused = self.judge.on_refused
         self.decisions: dict = {}
         """What was asked for, by execution."""
         self.acknowledged: set[str] = set()
         self.claims: dict[int, int] = {}
         """Exits that the risk loop has claimed: instrument to lease."""
+        self.frozen: Counter = Counter()
+        """Instruments whose entries the plan has frozen, and how often."""
         self.closed = 0
         """How many steps keep the operating state from taking entries just now."""
         self.pipeline = self.driver.pipeline = ExecutionPipeline(
@@ -137,9 +145,17 @@ class World:
                 self.moments.now_ns += S
         self.moments.now_ns = START_NS
         self.pipeline.open_for_entries()
+        self.driver.on_live = self._watch
         self.driver.pump()
+
+    def _watch(self) -> None:
+        """Look around while something lives."""
         self.driver.watch_stream()
         self.judge.look()
+        if self.pipeline.live:
+            self.moments.after(LOOK_NS, self._watch)
+        else:
+            self.driver.is_watched = False
 
     def _buy_at_start(self, instrument: int, qty: int) -> None:
         now_ns, ask = self.moments.now_ns, self.market.tops[instrument].ask
@@ -164,6 +180,7 @@ class World:
             end_ns = max(moments.now_ns, calm_ns, self.wire.up_again_ns()) + 10 * S
             while moments.next_ns <= end_ns:
                 moments.step()
+            moments.now_ns = end_ns
             self.driver.listing(self.exchange.orders(), self.exchange.fills())
             self.driver.pump()
         for name in list(self.pipeline.live):
@@ -186,5 +203,5 @@ def play(plan, *, told: bool = False) -> Outcome:
         failure = error
         world.story("BROKEN", "{}", repr(error))
     return Outcome(
-        plan, failure, world.journal.digest(), world.counts(), [key for key, _ in world.faults.keys], world.story.lines
+        plan, failure, world.journal, world.counts(), [key for key, _ in world.faults.keys], world.story.lines
     )

@@ -8,7 +8,7 @@ import pytest
 from qts.broker.faults import FaultKind
 
 from ..execution_plans.market import BASES, SYMBOLS, Market, catalog
-from ..execution_plans.moments import MS, Moments, S
+from ..execution_plans.moments import MS, NEVER, Moments, S
 from ..execution_plans.mutants import MUTANTS, noticed_by
 from ..execution_plans.program import WHAT, plan_of
 from ..execution_plans.shrink import shrink, what_broke
@@ -86,7 +86,7 @@ def test_moments_come_in_order_and_those_of_one_time_as_they_were_asked_for():
     moments, seen = Moments(START_NS), []
     for name, at_ns in (("late", 2), ("first", 1), ("second", 1), ("past", -5)):
         moments.at(START_NS + at_ns, seen.append, name)
-    while moments.next_ns is not None:
+    while moments.next_ns != NEVER:
         moments.step()
     assert seen == ["past", "first", "second", "late"]
     assert moments.now_ns == START_NS + 2

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from qts.cli import accounts, audit, backtest, bench, capital, codes, config, db, journal, operator, run, sample
+from qts.cli import accounts, audit, backtest, bench, capital, codes, config, db, explain, journal, operator, run, sample
 
 app = typer.Typer(
     name="qts-engine",
@@ -20,6 +20,7 @@ app.command("backtest")(backtest.backtest)
 app.command("sample")(sample.sample)
 app.command("bench")(bench.bench)
 app.command("codes")(codes.codes)
+app.command("explain")(explain.explain)
 operator.register(app)
 app.add_typer(accounts.app, name="operator")
 app.add_typer(capital.app, name="capital")

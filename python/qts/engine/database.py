@@ -14,7 +14,7 @@ from qts.config import ConfigManager, home_dir, load_secrets
 from qts.data import CapitalEntryRow, DecisionRow, FillRow, SessionRow
 from qts.data.exceptions import AdapterError
 from qts.data.journaled_errors import records_of
-from qts.data.journaled_records import KINDS, Funds, row_of
+from qts.data.journaled_records import EVIDENCE, KINDS, Funds, row_of
 from qts.engine.storage import JOURNAL, PAPER, adapter_of, backups_of, installation_id, server_settings
 from qts.ops.backup import BackupSource, ServerDump, backup_age
 
@@ -245,7 +245,7 @@ class DatabaseDesk:
         for seq, _, kind, _, payload in records_of(directory):
             if seq > after and kind in KINDS:
                 record = json.loads(payload)
-                if "run" in record:
+                if "run" in record and EVIDENCE not in record:
                     found.append((seq, kind, record))
         return found
 

@@ -501,8 +501,15 @@ class ExecutionCounts:
         """Return them for the report; None if there was none."""
         if not self.states:
             return None
-        counts = (dict(sorted(one.items())) for one in (self.states, self.dispositions, self.refusals))
-        return ExecutionFigures(*counts, self.filled, self.slippage_e3, self.adverse_e3, self.rounds)
+        return ExecutionFigures(
+            dict(sorted(self.states.items())),
+            dict(sorted(self.dispositions.items())),
+            dict(sorted(self.refusals.items())),
+            self.filled,
+            self.slippage_e3,
+            self.adverse_e3,
+            self.rounds,
+        )
 
 
 def _count(counts: dict[str, int], name: str) -> None:

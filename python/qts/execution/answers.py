@@ -5,21 +5,21 @@ An answer about an order of an execution that is over changes nothing; its fill 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
 
-from qts.execution.contracts import EscapeReason, ExecutionFill, State
+from qts.execution.contracts import BookedFill, EscapeReason, ExecutionFill, State
 from qts.execution.records import execution_side
 from qts.execution.states import ChildState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Literal
 
     from qts.broker.asynchronous import RejectKind
     from qts.execution.adjust import AdaptiveAdjust
     from qts.execution.cancels import Cancels
     from qts.execution.context import Context
-    from qts.execution.contracts import BookedFill
     from qts.execution.execution import Child, Execution
     from qts.execution.interfaces import ListedOrder
     from qts.execution.rounds import AdjustRounds
@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 FAILURES: Final = 3
 """Calls in a row that failed or were lost, at which the link counts as unstable."""
 E6: Final = 1_000_000
+
+
+P = ParamSpec("P")
+
+
+def guarded(answer: Callable[Concatenate[Answers, P], None]) -> Callable[Concatenate[Answers, P], None]:
+    """Let nothing that goes wrong in listening out: the execution that the answer is about escapes."""
+
+    @wraps(answer)
+    def listen(self: Answers, /, *args: P.args, **more: P.kwargs) -> None:
+        try:
+            answer(self, *args, **more)
+        except Exception as error:
+            self._fault_of(args, error)
+
+    return listen
 
 
 class Answers:
@@ -54,6 +70,20 @@ class Answers:
     def _advance(self, execution: Execution, now_ns: int) -> None:
         raise NotImplementedError
 
+    def _fault(self, execution: Execution, error: Exception, now_ns: int) -> None:
+        raise NotImplementedError
+
+    def _fault_of(self, args: tuple[object, ...], error: Exception) -> None:
+        """Find out which order an answer was about, and when: the order's number or a fill first, the time last."""
+        first = args[0]
+        order_id = first.order_id if isinstance(first, BookedFill) else first
+        now_ns = first.ts_ns if isinstance(first, BookedFill) else args[-1]
+        found = self._context.orders.get(order_id) if isinstance(order_id, int) else None
+        if found is not None and isinstance(now_ns, int):
+            self._fault(found[0], error, now_ns)
+        else:
+            self._context.tell(None, "FS092", f"internal error at an answer: {error!r}", effect="FAIL")
+
     def _escape_entries(self, reason: EscapeReason, now_ns: int) -> None:
         raise NotImplementedError
 
@@ -74,6 +104,7 @@ class Answers:
 
     # ------------------------------------------------------------------------------------------------ new orders
 
+    @guarded
     def on_sent(self, order_id: int, broker_no: str, now_ns: int) -> None:
         """The broker has the order."""
         self._failures = 0
@@ -83,6 +114,7 @@ class Answers:
             self._send.sent(*found, broker_no, now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_rejected(self, order_id: int, kind: RejectKind, code: str, text: str, now_ns: int) -> None:
         """The broker refused a new order."""
         self._failures = 0
@@ -93,6 +125,7 @@ class Answers:
             self._send.rejected(*found, kind, code, text, now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """A new order never left this host."""
         found = self._of(order_id, "NOT_SENT", now_ns)
@@ -103,6 +136,7 @@ class Answers:
             self._call_failed(now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_lost(self, order_id: int, why: str, now_ns: int) -> None:
         """The answer to a new order is lost: nobody knows whether the broker has it."""
         found = self._of(order_id, "LOST", now_ns)
@@ -112,6 +146,7 @@ class Answers:
             self._call_failed(now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_absent(self, order_id: int, now_ns: int) -> None:
         """It is proven that the broker never had an UNKNOWN order. It is not sent again: a new decision may."""
         self._unknown.end(order_id)
@@ -123,6 +158,7 @@ class Answers:
 
     # ------------------------------------------------------------------------------------------------ amendments
 
+    @guarded
     def on_amended(self, order_id: int, broker_no: str, now_ns: int) -> None:
         """An amendment went through, under a new number."""
         self._failures = 0
@@ -132,6 +168,7 @@ class Answers:
             self._rounds.amended(*found)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_amend_rejected(self, order_id: int, kind: RejectKind, code: str, text: str, now_ns: int) -> None:
         """An amendment was refused; the order stays as it is, or has ended already."""
         self._failures = 0
@@ -141,6 +178,7 @@ class Answers:
             self._rounds.refused(*found, kind)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_amend_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """An amendment never left this host."""
         found = self._of(order_id, "AMEND_NOT_SENT", now_ns)
@@ -150,6 +188,7 @@ class Answers:
             self._call_failed(now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_amend_lost(self, order_id: int, why: str, now_ns: int) -> None:
         """Nobody knows whether an amendment went through: a list says it, by `on_amended` or `on_amend_rejected`."""
         found = self._of(order_id, "AMEND_LOST", now_ns)
@@ -161,6 +200,7 @@ class Answers:
 
     # ------------------------------------------------------------------------------------------------ cancels
 
+    @guarded
     def on_cancel_taken(self, order_id: int, now_ns: int) -> None:
         """A cancel was taken. How the order ended is still to come."""
         self._failures = 0
@@ -169,6 +209,7 @@ class Answers:
             self._context.event(*found, "CANCEL_TAKEN", now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_cancel_rejected(self, order_id: int, kind: RejectKind, code: str, text: str, now_ns: int) -> None:
         """A cancel was refused."""
         self._failures = 0
@@ -178,6 +219,7 @@ class Answers:
             self._cancels.rejected(*found, kind, now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_cancel_lost(self, order_id: int, why: str, now_ns: int) -> None:
         """Nobody knows whether a cancel was carried out."""
         found = self._of(order_id, "CANCEL_LOST", now_ns)
@@ -187,6 +229,7 @@ class Answers:
             self._call_failed(now_ns)
             self._advance(found[0], now_ns)
 
+    @guarded
     def on_cancel_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """A cancel never left this host."""
         found = self._of(order_id, "CANCEL_NOT_SENT", now_ns)
@@ -198,6 +241,7 @@ class Answers:
 
     # ------------------------------------------------------------------------------------------------ fills and ends
 
+    @guarded
     def on_fill(self, fill: BookedFill) -> None:
         """A fill that the gateway has booked. It counts in whatever state the order is thought to be."""
         context = self._context
@@ -282,6 +326,7 @@ class Answers:
         context.tell(None, "GR069", f"order {fill.order_id} of {owner}: {fill.qty} filled {'late' if is_late else ''}")
         context.query("LATE_FILL")
 
+    @guarded
     def on_order_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED", "REJECTED"], now_ns: int) -> None:
         """How an order ended, from stream or list. Fills in front of it have been told."""
         self._unknown.end(order_id)
@@ -298,6 +343,7 @@ class Answers:
         execution.mark(child, ChildState.REJECTED if kind == "REJECTED" else ChildState.CANCELLED)
         self._advance(execution, now_ns)
 
+    @guarded
     def on_listing(self, orders: Sequence[ListedOrder], now_ns: int) -> None:
         """A complete list of the day, after its fills and ends have been passed on."""
         self._unknown.on_listing(orders, now_ns)

@@ -112,9 +112,9 @@ class Context:
             self._journal.append("ORDER_EVENT", record)
 
     def late_event(self, order_id: int, event: str, now_ns: int, text: str) -> None:
-        """Journal an answer to an order whose execution is over."""
-        if self._writes:
-            execution_id, split_id = self.late.get(order_id, ("", ""))
+        """Journal an answer to an order whose execution is over; of one that nobody here sent there is no record."""
+        if self._writes and order_id in self.late:
+            execution_id, split_id = self.late[order_id]
             self._journal.append(
                 "ORDER_EVENT", event_record(execution_id, split_id, order_id, event, now_ns, text=text)
             )

@@ -225,7 +225,7 @@ class ExecutionPipeline(Answers):
             chosen = self._liquidation_of(instrument, now_ns)
         for execution in chosen:
             if execution.execution_id in self._context.live:
-                self._escape.begin(execution, reason, mode, now_ns)
+                self._begin_escape(execution, reason, mode, now_ns)
         for execution in chosen:
             if execution.execution_id in self._context.live:
                 self._advance(execution, now_ns)
@@ -289,7 +289,7 @@ class ExecutionPipeline(Answers):
             self._send.drop_unsent(execution)
             self._cancels.want(execution, now_ns)
         else:
-            self._escape.begin(execution, EscapeReason.RECOVERY, mode, now_ns, "restart")
+            self._begin_escape(execution, EscapeReason.RECOVERY, mode, now_ns, "restart")
         self._advance(execution, now_ns)
         return execution.execution_id
 
@@ -327,7 +327,7 @@ class ExecutionPipeline(Answers):
         """Cancel every entry, keep what is filled. Exits run on: what protects is not taken away by a fault."""
         entries = [one for one in self._context.live.values() if one.is_entry and one.state is not State.ESCAPING]
         for execution in entries:
-            self._escape.begin(execution, reason, EscapeMode.CANCEL_ONLY, now_ns)
+            self._begin_escape(execution, reason, EscapeMode.CANCEL_ONLY, now_ns)
         for execution in entries:
             self._advance(execution, now_ns)
 
@@ -386,8 +386,20 @@ class ExecutionPipeline(Answers):
         where = f"{execution.execution_id} in {execution.state}"
         context.tell(execution, "FS092", f"internal error, {where}: {type(error).__name__}: {error}", effect="FAIL")
         execution.wake(now_ns + context.config.escape_retry_ns)
-        if execution.state not in TERMINAL and execution.state is not State.ESCAPING:
+        if execution.state in TERMINAL or execution.state is State.ESCAPING:
+            return
+        try:
             self._escape.begin(execution, EscapeReason.INTERNAL, EscapeMode.CANCEL_ONLY, now_ns, str(error))
+        except Exception as second:
+            context.tell(execution, "FS092", f"internal error, {where}: {second!r}; orders may live", effect="FAIL")
+
+    def _begin_escape(
+        self, execution: Execution, reason: EscapeReason, mode: EscapeMode, now_ns: int, why: str = ""
+    ) -> None:
+        try:
+            self._escape.begin(execution, reason, mode, now_ns, why)
+        except Exception as error:
+            self._fault(execution, error, now_ns)
 
     def _look_for_silence(self, execution: Execution, now_ns: int) -> None:
         """A new order without an answer for too long is UNKNOWN, whatever the driver thinks."""
@@ -417,7 +429,7 @@ class ExecutionPipeline(Answers):
         ]
         execution.preempts = tuple(one.execution_id for one in entries)
         for entry in entries:
-            self._escape.begin(entry, EscapeReason.PREEMPTED, EscapeMode.CANCEL_ONLY, now_ns, execution.execution_id)
+            self._begin_escape(entry, EscapeReason.PREEMPTED, EscapeMode.CANCEL_ONLY, now_ns, execution.execution_id)
         for entry in entries:
             self._advance(entry, now_ns)
 

@@ -84,7 +84,7 @@ class AsyncSend:
             self._skip(execution, child)
             return
         if self._has_equal_in_flight(execution, child):
-            self._later(execution, child, now_ns + WAIT_NS)
+            execution.wake(now_ns + WAIT_NS)
             return
         if execution.is_entry and now_ns > execution.prechecked_ns and not self._is_fresh(execution, now_ns):
             self._later(execution, child, now_ns + config.poll_interval_ns)

@@ -1,26 +1,14 @@
-"""Which state of an execution may follow which (spec 15 §5.1), and the states of its children (§5.3)."""
+"""Which state of an execution may follow which: the core's table. And the states of its children (spec 15 §5.3)."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 from typing import Final
 
+from qts._core import execution_may_go
 from qts.execution.contracts import State
 
-_EDGES: Final = {
-    State.INIT: (State.PRECHECK, State.ESCAPING),
-    State.PRECHECK: (State.SPLITTING, State.FAILED, State.ESCAPING),
-    State.SPLITTING: (State.SENDING, State.FAILED, State.ESCAPING),
-    State.SENDING: (State.MONITORING, State.FAILED, State.ESCAPING),
-    State.MONITORING: (State.COMPLETE, State.ADJUSTING, State.ESCAPING),
-    State.ADJUSTING: (State.MONITORING, State.ESCAPING),
-    State.ESCAPING: (State.ESCAPED, State.FAILED),
-    State.COMPLETE: (),
-    State.ESCAPED: (),
-    State.FAILED: (),
-}
-
-ALLOWED: Final = frozenset((before, after) for before, afters in _EDGES.items() for after in afters)
+ALLOWED: Final = frozenset((before, after) for before in State for after in State if execution_may_go(before, after))
 """Every transition that there is."""
 
 

@@ -12,10 +12,11 @@ use qts_core::event::OrderId;
 use qts_core::fixed::{Money, Price, Qty};
 use qts_core::instrument::InstrumentId;
 use qts_core::order::gateway::{
-    Answer, BrokerFill, Decision, Gateway as Core, GatewayConfig, Match, SharedGateway, Surroundings, Wish,
+    Answer, BrokerFill, Decision, Gateway as Core, GatewayConfig, Match, Restored, SharedGateway,
+    Surroundings, Wish,
 };
-use qts_core::order::{OrderError, OrderRequest, Terms, WorkingOrder};
-use qts_core::shadow::PoolError;
+use qts_core::order::{OrderError, Terms, WorkingOrder};
+use qts_core::shadow::{PoolError, Position};
 
 use crate::errors;
 use crate::instruments::{Instruments, side};
@@ -23,7 +24,7 @@ use crate::safety::SafetyWord;
 use crate::views::{place, side_name, track};
 
 pub(crate) use permit::{OrderRefused, Outgoing, PermitRefused, SendPermit};
-use words::{ListedRow, action, holder, kind_name, listed, tif_name};
+use words::{ListedRow, action, holder, kind_name, listed, tif_name, wanted};
 pub(crate) use words::{kind, tif};
 
 use crate::engine::{SplitTuple, split_row};
@@ -182,15 +183,7 @@ impl Gateway {
         holder: &str,
     ) -> PyResult<SendPermit> {
         self::holder(holder)?;
-        let request = OrderRequest {
-            instrument: InstrumentId(instrument),
-            track: self::track(track)?,
-            side: self::side(side)?,
-            kind: self::kind(kind)?,
-            tif: self::tif(tif)?,
-            limit: Price(limit),
-            qty: Qty(qty),
-        };
+        let request = wanted(instrument, [track, side, kind, tif], limit, qty)?;
         let terms = Terms { action: self::action(action)?, hold: hold_id, lease };
         if self.core.lock().instruments().get(request.instrument).is_none() {
             return Err(errors::value(format!("instrument id {instrument} is not known")));
@@ -519,6 +512,54 @@ impl Gateway {
     fn split(&self, instrument: u32, numerator: i64, denominator: i64) -> PyResult<Vec<SplitTuple>> {
         let rows = self.core.lock().split(InstrumentId(instrument), numerator, denominator);
         Ok(rows.map_err(errors::value)?.iter().map(split_row).collect())
+    }
+
+    /// Take in an order of the process before this one, as its journal knew it; no gate is asked.
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    #[pyo3(signature = (order_id, instrument, track, side, kind, tif, limit, qty, *, action, broker_nos, submitted_ns, now_ns, amend=None, lease=0))]
+    fn restore_order(
+        &self,
+        order_id: u64,
+        instrument: u32,
+        track: &str,
+        side: &str,
+        kind: &str,
+        tif: &str,
+        limit: i64,
+        qty: i64,
+        action: &str,
+        broker_nos: Vec<String>,
+        submitted_ns: i64,
+        now_ns: i64,
+        amend: Option<(i64, i64)>,
+        lease: u64,
+    ) -> PyResult<&'static str> {
+        let restored = Restored {
+            id: OrderId(order_id),
+            request: wanted(instrument, [track, side, kind, tif], limit, qty)?,
+            terms: Terms { action: self::action(action)?, hold: 0, lease },
+            numbers: &broker_nos,
+            submitted_ns,
+            amend: amend.map(|(limit, qty)| (Price(limit), Qty(qty))),
+        };
+        let after = self.core.lock().restore_order(&restored, now_ns).map_err(|error| order_error(&error))?;
+        Ok(after.state.name())
+    }
+
+    /// Take over a holding from the day before, as `position` tells it.
+    fn restore_position(
+        &self,
+        instrument: u32,
+        track: &str,
+        qty: i64,
+        cost_total: i64,
+        opened_ns: i64,
+    ) -> PyResult<()> {
+        let position =
+            Position { qty: Qty(qty), cost_total: Money(cost_total), opened_ns, ..Position::default() };
+        let taken =
+            self.core.lock().restore_position(InstrumentId(instrument), self::track(track)?, position);
+        taken.map_err(errors::value)
     }
 
     /// Forget the orders that have ended, with their numbers and fills: a broker gives numbers anew each day.

@@ -39,7 +39,8 @@ _ORDER: Final = (
     " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns, client_order_id)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     " ON CONFLICT (session_no, order_id) DO UPDATE SET state = excluded.state, filled_qty = excluded.filled_qty,"
-    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns"
+    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns,"
+    " qty = excluded.qty, limit_price = excluded.limit_price"
 )
 
 _ACK_FIRST: Final = "INSERT INTO journal_ack (journal, seq, acked_at) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"

@@ -69,7 +69,8 @@ ORDER_UPSERT: Final = (
     " limit_price, state, filled_qty, amount, end_reason, strategy, updated_ns, client_order_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (session_no, order_id) DO UPDATE SET state = excluded.state, filled_qty = excluded.filled_qty,"
-    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns"
+    " amount = excluded.amount, end_reason = excluded.end_reason, updated_ns = excluded.updated_ns,"
+    " qty = excluded.qty, limit_price = excluded.limit_price"
 )
 
 ORDERS_OF_SESSION: Final = (

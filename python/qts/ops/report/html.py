@@ -4,7 +4,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from qts.ops.report.messages import say
-from qts.ops.report.panels import capital_panels, grouped, performance_panel, shown
+from qts.ops.report.panels import EXECUTION_STAGE, capital_panels, execution_panel, grouped, performance_panel, shown
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -53,6 +53,8 @@ def page(report: dict[str, Any], chart: "Figure", pools: "Figure | None", lang: 
     if pools is not None:
         charts = pools.to_html(full_html=False, include_plotlyjs=False, config=_CHART)
         parts.append(capital_panels(report["capital"], charts, lang))
+    if "executions" in report:
+        parts.append(execution_panel(report["executions"], report["latency_us"], lang))
     parts += [
         f"<h2>{say('positions', lang)}</h2>{_table(_positions(report, lang))}",
         f"<h2>{say('refusals', lang)}</h2>{_table([(k, f'{n:,}') for k, n in report['risk']['actions'].items()])}",
@@ -81,6 +83,7 @@ def key_figures(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
         ),
         (say("fills", lang), f"{report['fills']:,}"),
     ]
+    rows += _executions(report, lang)
     rows += _performance(report, lang)
     refused = _refused(report)
     if refused:
@@ -89,6 +92,17 @@ def key_figures(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
     if bad_rows:
         rows.append((say("bad_rows", lang), f"{bad_rows:,}"))
     return rows
+
+
+def _executions(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
+    """Return how many executions there were, how they ended and what they cost; nothing if there were none."""
+    executions = report.get("executions")
+    if executions is None:
+        return []
+    counts = ", ".join(f"{name} {count:,}" for name, count in executions["dispositions"].items())
+    adverse = executions["mean_adverse_slippage_bps"]
+    rows = [(say("executions", lang), f"{executions['total']:,} ({counts})")]
+    return rows if adverse is None else [*rows, (say("execution_adverse", lang), f"{adverse} bps")]
 
 
 def _performance(report: dict[str, Any], lang: "Lang") -> list[tuple[str, str]]:
@@ -154,7 +168,7 @@ def _latency(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (name, f"{row['p50']:.2f} / {row['p99']:.2f} (n = {row['n']:,})")
         for name, row in report["latency_us"].items()
-        if row["n"]
+        if row["n"] and not name.startswith(EXECUTION_STAGE)
     ]
 
 

@@ -108,6 +108,53 @@ def performance_panel(performance: dict[str, Any], lang: Lang) -> str:
     return "\n".join(parts)
 
 
+EXECUTION_STAGE: Final = "exec_"
+"""What the names of the stages of executions begin with."""
+
+
+def execution_rows(executions: dict[str, Any], lang: Lang) -> list[tuple[str, str]]:
+    """Return what came of executions as (name, value)."""
+    rows = [(say("executions", lang), f"{executions['total']:,}")]
+    for text, field in (
+        ("execution_states", "final_states"),
+        ("execution_dispositions", "dispositions"),
+        ("execution_refusals", "refusals"),
+    ):
+        counts = ", ".join(f"{name} {count:,}" for name, count in executions[field].items())
+        if counts:
+            rows.append((say(text, lang), counts))
+    rows.append((say("execution_rounds", lang), f"{executions['rounds']:,}"))
+    for text, field in (
+        ("execution_slippage", "mean_slippage_bps"),
+        ("execution_adverse", "mean_adverse_slippage_bps"),
+    ):
+        if executions[field] is not None:
+            rows.append((say(text, lang), f"{executions[field]} bps"))
+    return rows
+
+
+def execution_panel(executions: dict[str, Any], latency_us: dict[str, Any], lang: Lang) -> str:
+    """Return the panel of executions: counts, and what each stage took."""
+    stages = [
+        (
+            name.removeprefix(EXECUTION_STAGE),
+            f"{row['n']:,}",
+            *(f"{row[column]:,.1f}" for column in ("p50", "p99", "p999", "max")),
+        )
+        for name, row in latency_us.items()
+        if name.startswith(EXECUTION_STAGE) and row["n"]
+    ]
+    return "\n".join(
+        [
+            f"<h2>{say('executions', lang)}</h2>",
+            table(["", ""], execution_rows(executions, lang)),
+            f"<h2>{say('execution_stages', lang)}</h2>",
+            table([say("stage", lang), "n", "p50", "p99", "p99.9", "max"], stages),
+            f"<p class='sub'>{escape(say('execution_note', lang))}</p>",
+        ]
+    )
+
+
 def _months(monthly: Sequence[dict[str, Any]], lang: Lang) -> str:
     years: dict[str, dict[int, float]] = {}
     for row in monthly:

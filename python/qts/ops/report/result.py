@@ -42,7 +42,7 @@ _FILL_FRAME: Final = (
 )  # fmt: skip
 _ORDER_FRAME: Final = (
     "time", "symbol", "track", "side", "qty", "limit_price", "state", "filled_qty", "end_reason", "strategy",
-    "order_id", "decision_id",
+    "order_id", "decision_id", "client_order_id",
 )  # fmt: skip
 
 
@@ -145,6 +145,7 @@ class BacktestResult:
                 "strategy": order.strategy,
                 "order_id": order.order_id,
                 "decision_id": order.decision_id,
+                "client_order_id": order.client_order_id,
             }
             for order in self._store.iter_orders()
         ]
@@ -208,6 +209,7 @@ class BacktestResult:
             Path(out),
             report=self.report,
             decisions=self._recorder.decisions_path,
+            executions=self._recorder.executions_path if self._recorder.executions else None,
             store=self._store,
             catalog=self._catalog,
             money_scale=self._money_scale,

@@ -21,7 +21,7 @@ FILL_COLUMNS: Final = (
 )  # fmt: skip
 ORDER_COLUMNS: Final = (
     "order_id", "ts_ns", "decision_id", "symbol", "track", "side", "kind", "tif", "qty", "limit_price", "state",
-    "filled_qty", "avg_price", "end_reason", "strategy",
+    "filled_qty", "avg_price", "end_reason", "strategy", "client_order_id",
 )  # fmt: skip
 INCOME_COLUMNS: Final = ("day", "track", "symbol", "amount")
 EQUITY_COLUMNS: Final = ("ts_ns", "cash", "market_value", "equity", "drawdown")
@@ -82,6 +82,7 @@ def write_orders(path: Path, store: "RunStore", catalog: "Catalog") -> int:
                 average,
                 order.end_reason,
                 order.strategy,
+                order.client_order_id or "",
             )
 
     return _write(path, ORDER_COLUMNS, rows())

@@ -28,6 +28,10 @@ INCOME_FILES: Final = frozenset({"income.csv"})
 """And if there were dividends, or money in place of fractions of shares."""
 
 
+EXECUTION_FILES: Final = frozenset({"executions.jsonl"})
+"""And if decisions were carried out by executions."""
+
+
 class PoolsPart(NamedTuple):
     """What a report has of the pools."""
 
@@ -50,8 +54,8 @@ def check_target(out: Path) -> None:
         )
     held = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     # A lone report.json or fills.csv may be anybody's: only all of them together are surely ours to replace.
-    if held and held - INCOME_FILES not in (FILES, FILES | CAPITAL_FILES):
-        names = sorted(held - FILES - CAPITAL_FILES - INCOME_FILES or held)
+    if held and held - INCOME_FILES - EXECUTION_FILES not in (FILES, FILES | CAPITAL_FILES):
+        names = sorted(held - FILES - CAPITAL_FILES - INCOME_FILES - EXECUTION_FILES or held)
         raise UsageError(
             found=f"{out} holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
             expected="a new directory, an empty one, or one with an earlier report, which would be replaced",
@@ -64,6 +68,7 @@ def write_report(
     *,
     report: dict[str, Any],
     decisions: Path,
+    executions: Path | None,
     store: "RunStore",
     catalog: "Catalog",
     money_scale: int,
@@ -85,6 +90,8 @@ def write_report(
         write_orders(part / "orders.csv", store, catalog)
         write_equity(part / "equity.csv", store, money_scale)
         shutil.copyfile(decisions, part / "decisions.jsonl")
+        if executions is not None:
+            shutil.copyfile(executions, part / "executions.jsonl")
         if incomes:
             write_income(part / "income.csv", incomes, money_scale)
         if pools is not None:

@@ -18,6 +18,7 @@ mod precheck;
 mod rate;
 mod request;
 mod resolve;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +33,7 @@ pub use permits::{Action, Outgoing, Permit, Ticket};
 pub use precheck::{Check, Decision, Surroundings};
 pub use request::Wish;
 pub use resolve::{Listed, Match};
+pub use restart::Restored;
 
 use blocks::Blocks;
 use exits::ExitLedger;

@@ -38,6 +38,9 @@ pub enum OrderError {
     /// No working order has this id.
     #[error("order {} is not working", .0.0)]
     NotWorking(OrderId),
+    /// An order of this id, or with one of its numbers, is there already.
+    #[error("order {} is known already", .0.0)]
+    AlreadyKnown(OrderId),
     /// More was reported filled than was ordered.
     #[error("order {}: a fill of {fill} quantity units exceeds the {remaining} that remain", order.0)]
     Overfilled {

@@ -2,12 +2,15 @@
 
 use pyo3::prelude::*;
 use qts_core::fixed::{Price, Qty};
+use qts_core::instrument::InstrumentId;
+use qts_core::order::OrderRequest;
 use qts_core::order::gateway::{Holder, Listed};
 use qts_core::safety::ActionClass;
 use qts_core::sim::matcher::{OrderKind, TimeInForce};
 
 use crate::errors;
 use crate::instruments::side;
+use crate::views::track;
 
 /// Number, original number, symbol, side, kind, qty, limit, filled, remaining, live, time: a `ListedOrder`.
 pub(super) type ListedRow = (String, String, String, String, String, i64, i64, i64, i64, bool, i64);
@@ -40,6 +43,20 @@ pub(super) const fn tif_name(tif: TimeInForce) -> &'static str {
         TimeInForce::Day => "DAY",
         TimeInForce::Ioc => "IOC",
     }
+}
+
+/// An order by its names: track, side, kind, tif.
+pub(super) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) -> PyResult<OrderRequest> {
+    let [track, side, kind, tif] = names;
+    Ok(OrderRequest {
+        instrument: InstrumentId(instrument),
+        track: self::track(track)?,
+        side: self::side(side)?,
+        kind: self::kind(kind)?,
+        tif: self::tif(tif)?,
+        limit: Price(limit),
+        qty: Qty(qty),
+    })
 }
 
 pub(super) fn action(name: &str) -> PyResult<ActionClass> {
