@@ -368,12 +368,12 @@ class SteppedExecutions:
         elif isinstance(command, Modify):
             try:
                 self._ahead(command)
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_amend_not_sent(command.order_id, str(refused), now_ns)
         elif isinstance(command, Cancel):
             try:
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_cancel_not_sent(command.order_id, str(refused), now_ns)
         # A query is for answers that are lost. Those of a simulated venue are not, they only take their time.
@@ -383,7 +383,7 @@ class SteppedExecutions:
         try:
             self._ahead(command)
             self._adopt(running, command, now_ns)
-            self._core.send(command.permit)
+            self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
         except PermitRefused as refused:
             self._disown(command.order_id)
             self.pipeline.on_not_sent(command.order_id, str(refused), now_ns)
