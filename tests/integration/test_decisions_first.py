@@ -42,26 +42,21 @@ def engine_in(home, config) -> Engine:
 def kill_in(home, config, where) -> None:
     """Run until the `KILL_AT`th order and die there: before its barrier, behind it, or behind the send."""
     engine = engine_in(Path(home), Path(config))
-    act = engine._session.pipeline._runner._act
-    broker, store = act._broker, engine._store
+    executions, store = engine._session.executions, engine._store
+    send = executions._send
     durable, count = store.decisions_durable, 0
 
     def die(decision_id):
         os.write(1, decision_id.encode())
         os.kill(os.getpid(), signal.SIGKILL)
 
-    class Deadly:
-        def place(self, request):
-            decision_id = request.client_order_id.rpartition("-")[0]
-            if count == KILL_AT and where == "before the send":
-                die(decision_id)
-            ack = broker.place(request)
-            if count == KILL_AT:
-                die(decision_id)
-            return ack
-
-        def cancel(self, order_id):
-            return broker.cancel(order_id)
+    def deadly(command, now_ns):
+        decision_id = executions._running[command.execution_id].decision.decision_id
+        if count == KILL_AT and where == "before the send":
+            die(decision_id)
+        send(command, now_ns)
+        if count == KILL_AT:
+            die(decision_id)
 
     def barrier():
         nonlocal count
@@ -70,7 +65,7 @@ def kill_in(home, config, where) -> None:
             die("")
         durable()
 
-    act._broker, store.decisions_durable = Deadly(), barrier
+    executions._send, store.decisions_durable = deadly, barrier
     asyncio.run(engine.run())
 
 

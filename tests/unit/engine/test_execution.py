@@ -168,8 +168,8 @@ def test_a_wish_for_less_time_than_a_part_waits_is_withdrawn_then():
 
 def test_no_entry_lives_into_the_guard_before_the_close():
     settings = {"exec.split.max_wait_ms": 5_000, "exec.adjust.adjust_interval_ms": 30_000}
-    run = Run(still(200, bid=70_000), settings=settings, begin_s=21_480, s1=buy(limit_price=69_800))
-    phases = {run.session.phase(run.hours.open_ns + (21_480 + second) * NS_PER_S) for second in range(200)}
+    run = Run(still(200, bid=70_000), settings=settings, begin_s=18_900, s1=buy(limit_price=69_800))
+    phases = {run.session.phase(run.hours.open_ns + (18_900 + second) * NS_PER_S) for second in range(200)}
     run.to_end()
     if "CLOSE_GUARD" not in phases:
         pytest.skip(f"the calendar has {phases} here")
