@@ -183,7 +183,9 @@ class Judge:
     def _entry(self, order: Order, now_ns: int) -> None:
         world = self._world
         for number, other in self.orders.items():
-            if other.instrument == order.instrument and other.doubt_ns and now_ns - other.doubt_ns > DOUBT_ENTRY_NS:
+            if other.instrument != order.instrument or number in self.strangers:
+                continue  # what the risk loop has in doubt is for it to tell
+            if other.doubt_ns and now_ns - other.doubt_ns > DOUBT_ENTRY_NS:
                 ms = (now_ns - other.doubt_ns) // MS
                 raise Broken(
                     "doubt_closes", f"an entry of {order.symbol} leaves, order {number} is in doubt for {ms} ms"

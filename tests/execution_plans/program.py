@@ -89,7 +89,7 @@ def plan_of(seed: int) -> Plan:
     at_ms = 0
     for _ in range(dice.choice((1, 2, 2, 3, 3, 4, 5, 7))):
         at_ms += _pause(dice)
-        steps.append(_step(dice, at_ms, count))
+        steps.append(_step(dice, at_ms, count, tuple(n for n in range(count) if held[n])))
         if dice.random() < 0.5:
             steps.append(_reaction(dice, at_ms + dice.choice(_SHORT_MS), steps[-1]))
     at_ms += dice.choice((200, 3_000, 20_000))
@@ -103,7 +103,7 @@ def plan_of(seed: int) -> Plan:
         profile=dice.random() < 0.25,
         orders_per_s=dice.choice((8, 8, 8, 5, 20)),
         out_ms=dice.choice((1, 5, 10, 10, 30)),
-        exchange_ms=0,
+        exchange_ms=dice.choice((0, 0, 0, 3, 25)),
         steps=tuple(sorted(steps, key=lambda step: step.at_ms)),
         weather=weather_of(seed),
     )
@@ -120,7 +120,7 @@ def _pause(dice: Random) -> int:
     return dice.choice(_SHORT_MS) if dice.random() < 0.75 else dice.choice(_LONG_MS)
 
 
-def _step(dice: Random, at_ms: int, count: int) -> Step:
+def _step(dice: Random, at_ms: int, count: int, held: tuple[int, ...]) -> Step:
     """What somebody wants: mostly entries and exits."""
     one = dice.randrange(count)
     draw = dice.random()
@@ -128,6 +128,7 @@ def _step(dice: Random, at_ms: int, count: int) -> Step:
         return _entry(dice, at_ms, one)
     if draw < 0.85:
         how = dice.choice(("LIMIT", "LIMIT", "MARKET", "PROTECTIVE"))
+        one = dice.choice(held or (one,))
         return Step(at_ms, "EXIT", one, dice.choice((0, 0, *_QTY)), dice.choice((0, 0, 0, 1, 3)), how=how)
     return _trouble(dice, at_ms, one)
 
