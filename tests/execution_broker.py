@@ -4,7 +4,6 @@ import asyncio
 import sys
 
 from qts.broker.sim_book import SimBook
-
 from qts.broker.sim_server import SimServer
 
 from . import fast_time
