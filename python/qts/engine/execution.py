@@ -264,7 +264,7 @@ class SteppedExecutions:
         if event.kind in _FILLS:
             self._on_fill(event, running, sent)  # type: ignore[arg-type]  # told apart by its kind
         else:
-            self._on_end(event, sent, now_ns)  # type: ignore[arg-type]
+            self._on_end(event, running, sent, now_ns)  # type: ignore[arg-type]
         self._carry_out(now_ns)
 
     def _on_fill(self, fill: FillEvent, running: Running, sent: Sent) -> None:
@@ -285,7 +285,7 @@ class SteppedExecutions:
             )
         )
 
-    def _on_end(self, end: OrderEvent, sent: Sent, now_ns: int) -> None:
+    def _on_end(self, end: OrderEvent, running: Running, sent: Sent, now_ns: int) -> None:
         if end.kind == "ORDER_REJECTED":
             if sent.ack_ns is None:
                 self.pipeline.on_rejected(end.order_id, "PERMANENT", end.reason, end.reason, now_ns)
@@ -293,6 +293,8 @@ class SteppedExecutions:
                 self.pipeline.on_order_end(end.order_id, "REJECTED", now_ns)
         elif end.reason == "SESSION_END":
             self.pipeline.on_order_end(end.order_id, "EXPIRED", now_ns)
+            if running.execution_id in self.pipeline.live:  # the parts that were still to come belong to this session
+                self._end(running, EscapeReason.SESSION_END, now_ns)
         else:
             self.pipeline.on_order_end(end.order_id, "CANCELLED", now_ns)
 
@@ -304,7 +306,7 @@ class SteppedExecutions:
         self._at(now_ns)
         running, sent = known
         pipeline = self.pipeline
-        if kind == "ACK":
+        if kind == "ACCEPTED":
             sent.ack_ns = now_ns
             sent.is_now("ACCEPTED", now_ns)
             pipeline.on_sent(order_id, str(order_id), now_ns)
@@ -313,9 +315,9 @@ class SteppedExecutions:
         elif kind == "AMENDED":
             self._amended(order_id, sent)
             pipeline.on_amended(order_id, str(order_id), now_ns)
-        elif kind == "AMEND_REJECTED":
+        elif kind == "AMEND_REFUSED":
             pipeline.on_amend_rejected(order_id, "ALREADY_DONE", kind, "", now_ns)
-        elif kind == "CANCEL_REJECTED":
+        elif kind == "CANCEL_REFUSED":
             pipeline.on_cancel_rejected(order_id, "ALREADY_DONE", kind, "", now_ns)
         self._carry_out(now_ns)
 
@@ -327,9 +329,9 @@ class SteppedExecutions:
             if order.order_id == order_id:
                 order.request = order.request._replace(limit_price=sent.price, qty=sent.qty)
 
-    def _on_timer(self, instrument: int, now_ns: int) -> None:
+    def _on_timer(self, now_ns: int) -> None:
         """Do what is due."""
-        self._armed.pop(instrument, None)
+        self._armed = {instrument: at_ns for instrument, at_ns in self._armed.items() if at_ns > now_ns}
         self._at(now_ns)
         self.pipeline.on_timer(now_ns)
         self._carry_out(now_ns)
@@ -451,9 +453,9 @@ class SteppedExecutions:
             if at_ns < due.get(instrument, NEVER):
                 due[instrument] = at_ns
         for instrument, at_ns in due.items():
-            if self._armed.get(instrument) != at_ns:
+            if at_ns < self._armed.get(instrument, NEVER):  # one that is set for an earlier time looks again then
                 self._armed[instrument] = at_ns
-                self._core.set_timer(instrument, max(at_ns, self._now_ns))
+                self._core.set_timer(instrument, at_ns)
 
     # What is told
 
@@ -465,8 +467,13 @@ class SteppedExecutions:
         self._supervisor().fail(fault.code, fault.found, "execution")
 
     def finish(self, now_ns: int) -> None:
-        """Write down what is still under way at the end of a run."""
+        """End what is under way at the end of a run; write down what cannot be ended, because an order is out."""
         for running in tuple(self._running.values()):
+            self._end(running, EscapeReason.SESSION_END, now_ns)
+        for command in self.pipeline.take_commands():
+            if isinstance(command, Closed):
+                self._closed(command.result)
+        for running in self._running.values():
             self._recorder.began(running, now_ns)
 
 
