@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qts.execution.contracts import EscapeMode, EscapeReason, Refusal, State
-from qts.execution.states import ChildState
+from qts.execution.states import FAILED, MONITORING, SENDING, SPLITTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Admission:
         context, config = self._context, self._context.config
         if now_ns >= execution.started_ns + config.precheck_timeout_ns:
             execution.reason = execution.reason or Refusal.EXPIRED.value
-            return State.FAILED
+            return FAILED
         if any(one in context.live for one in execution.preempts):
             until_ns = execution.started_ns + config.cancel_confirm_ns
             if now_ns < until_ns:
@@ -63,6 +63,7 @@ class Admission:
             context.market,
             recovering=self.recovering,
             known=self._known(execution),
+            lot=self._sizes(decision.instrument).lot,
         )
         context.took(execution, "PRECHECK", since, now_ns, "" if result.reason is None else result.reason.value)
         if result.reason is Refusal.BROKER_DISCONNECTED and self._waits_for_link(execution, now_ns):
@@ -71,14 +72,14 @@ class Admission:
             context.tell(execution, code, f"{decision.symbol}: {result.reason or 'quantity reduced'}")
         if not result.passed:
             self._refused(execution, result.reason, now_ns)
-            return State.FAILED
+            return FAILED
         execution.order = result.order
         execution.hold_id = result.hold_id
         execution.prechecked_ns = now_ns
         if execution.latencies[-1].ns > config.precheck_timeout_ns:
             execution.reason = Refusal.EXPIRED.value
-            return State.FAILED
-        return State.SPLITTING
+            return FAILED
+        return SPLITTING
 
     def _confirmed(self, execution: Execution) -> OrderDecision:
         """The decision, of an exit that pre-empted an entry for no more than what is confirmed and not being sold."""
@@ -128,15 +129,15 @@ class Admission:
         except ValueError as error:
             execution.reason = str(error)
             context.took(execution, "SPLITTING", since, now_ns, "SPLIT_FAILED")
-            return State.FAILED
+            return FAILED
         execution.take_splits(result)
         context.took(execution, "SPLITTING", since, now_ns)
         for code in result.codes:
             context.tell(execution, code, f"{execution.decision.symbol}: children merged to {len(result.splits)}")
         if execution.latencies[-1].ns > context.config.splitting_timeout_ns:
             execution.reason = "SPLIT_TIMEOUT"
-            return State.FAILED
-        return State.SENDING
+            return FAILED
+        return SENDING
 
     def send(self, execution: Execution, now_ns: int) -> State | None:
         """Send what is due, and wait until each of it has an answer, for as long as that may take."""
@@ -144,32 +145,31 @@ class Admission:
         over_ns = execution.entered_ns + context.config.sending_timeout_ns
         if now_ns >= over_ns:
             self._send.drop_unsent(execution)
-            if any(one.state <= ChildState.UNKNOWN for one in execution.children):
+            if execution.unanswered:
                 mode = EscapeMode.CANCEL_ONLY if execution.is_entry else EscapeMode.FLATTEN_EXECUTION
                 context.escape(execution, EscapeReason.SEND_UNKNOWN, mode, now_ns, "no answer")
                 return None
             return self._sent(execution, now_ns)
         execution.wake(over_ns)
-        since = context.timer()
-        commands = len(context.commands)
-        self._send.run(execution, now_ns)
-        if len(context.commands) != commands:
-            context.took(execution, "SENDING", since, now_ns)
-        if execution.state is not State.SENDING:
-            return None
-        if self._send.has_due(execution, execution.entered_ns):
-            return None
-        if execution.out and any(ChildState.SENDING <= one.state <= ChildState.UNKNOWN for one in execution.children):
+        if execution.pending:
+            since = context.timer()
+            commands = len(context.commands)
+            self._send.run(execution, now_ns)
+            if len(context.commands) != commands:
+                context.took(execution, "SENDING", since, now_ns)
+            if execution.state is not SENDING:
+                return None
+        if execution.unanswered or self._send.has_due(execution, execution.entered_ns):
             return None
         return self._sent(execution, now_ns)
 
     def _sent(self, execution: Execution, now_ns: int) -> State:
         """Every child that was due has an answer: on, or over if none of them ever reached the broker."""
-        if any(one.was_live for one in execution.children):
-            return State.MONITORING
+        if execution.is_known:
+            return MONITORING
         self._send.drop_unsent(execution)
         if any(one.generation for one in execution.children):
             context = self._context
             what = f"{execution.decision.symbol}: no child of {execution.execution_id} was taken ({execution.reason})"
             context.tell(execution, "FS090", what, effect=context.tally.send_failed(now_ns))
-        return State.FAILED
+        return FAILED

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
 
-from qts.execution.contracts import BookedFill, EscapeReason, ExecutionFill, State
+from qts.execution.contracts import BookedFill, EscapeReason
 from qts.execution.records import execution_side
-from qts.execution.states import ChildState
+from qts.execution.states import ESCAPING, ChildState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,13 +87,17 @@ class Answers:
     def _escape_entries(self, reason: EscapeReason, now_ns: int) -> None:
         raise NotImplementedError
 
-    def _of(self, order_id: int, event: str, now_ns: int) -> tuple[Execution, Child] | None:
+    def _of(self, order_id: int, event: str, now_ns: int, broker_no: str = "") -> tuple[Execution, Child] | None:
         """The execution and child of an order; None, and a note, if its execution is over or it is an older attempt."""
-        found = self._context.orders.get(order_id)
-        if found is None or found[1].order_id != order_id:
-            self._context.late_event(order_id, event, now_ns, "")
-            return None
-        return found
+        context = self._context
+        found = context.orders.get(order_id)
+        if found is not None and found[1].order_id == order_id:
+            return found
+        context.late_event(order_id, event, now_ns, broker_no=broker_no)
+        if event == "SENT" and (order_id not in context.late or not context.late[order_id][2]):
+            context.tell(None, "GR069", f"order {order_id} is at the broker as {broker_no}, and nobody waits for it")
+            context.query("ORPHAN_ORDER")
+        return None
 
     def _call_failed(self, now_ns: int) -> None:
         """A call came to nothing: three in a row, and entries leave an unstable link."""
@@ -109,7 +113,7 @@ class Answers:
         """The broker has the order."""
         self._failures = 0
         self._unknown.end(order_id)
-        found = self._of(order_id, "SENT", now_ns)
+        found = self._of(order_id, "SENT", now_ns, broker_no)
         if found is not None:
             self._send.sent(*found, broker_no, now_ns)
             self._advance(found[0], now_ns)
@@ -120,7 +124,7 @@ class Answers:
         self._failures = 0
         self._unknown.end(order_id)
         found = self._of(order_id, "REJECTED", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "REJECTED", now_ns, kind=kind, code=code, text=text)
             self._send.rejected(*found, kind, code, text, now_ns)
             self._advance(found[0], now_ns)
@@ -151,7 +155,7 @@ class Answers:
         """It is proven that the broker never had an UNKNOWN order. It is not sent again: a new decision may."""
         self._unknown.end(order_id)
         found = self._of(order_id, "ABSENT", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "ABSENT", now_ns)
             found[0].mark(found[1], ChildState.FAILED)
             self._advance(found[0], now_ns)
@@ -162,7 +166,7 @@ class Answers:
     def on_amended(self, order_id: int, broker_no: str, now_ns: int) -> None:
         """An amendment went through, under a new number."""
         self._failures = 0
-        found = self._of(order_id, "AMENDED", now_ns)
+        found = self._of(order_id, "AMENDED", now_ns, broker_no)
         if found is not None:
             self._context.event(*found, "AMENDED", now_ns, broker_no=broker_no)
             self._rounds.amended(*found)
@@ -207,6 +211,7 @@ class Answers:
         found = self._of(order_id, "CANCEL_TAKEN", now_ns)
         if found is not None:
             self._context.event(*found, "CANCEL_TAKEN", now_ns)
+            found[1].cancel_taken = True
             self._advance(found[0], now_ns)
 
     @guarded
@@ -214,7 +219,7 @@ class Answers:
         """A cancel was refused."""
         self._failures = 0
         found = self._of(order_id, "CANCEL_REJECTED", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_REJECTED", now_ns, kind=kind, code=code, text=text)
             self._cancels.rejected(*found, kind, now_ns)
             self._advance(found[0], now_ns)
@@ -223,7 +228,7 @@ class Answers:
     def on_cancel_lost(self, order_id: int, why: str, now_ns: int) -> None:
         """Nobody knows whether a cancel was carried out."""
         found = self._of(order_id, "CANCEL_LOST", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_LOST", now_ns, text=why)
             self._cancels.lost(*found, now_ns)
             self._call_failed(now_ns)
@@ -233,7 +238,7 @@ class Answers:
     def on_cancel_not_sent(self, order_id: int, why: str, now_ns: int) -> None:
         """A cancel never left this host."""
         found = self._of(order_id, "CANCEL_NOT_SENT", now_ns)
-        if found is not None and not found[1].state.is_over:
+        if found is not None and not found[1].is_over:
             self._context.event(*found, "CANCEL_NOT_SENT", now_ns, text=why)
             self._cancels.again(*found, now_ns + self._context.config.backoff_ns)
             self._call_failed(now_ns)
@@ -251,7 +256,7 @@ class Answers:
             return
         execution, child = found
         now_ns = fill.ts_ns
-        self._count(execution, child, fill)
+        execution.count(child, fill, execution_side(execution, child))
         if child.order_id == fill.order_id:
             self._follow(execution, child, fill)
         else:
@@ -264,40 +269,13 @@ class Answers:
             self._rounds.tell_slippage(execution, self._adjust.slippage_codes(execution.order, paid_e6), now_ns)
         self._advance(execution, now_ns)
 
-    def _count(self, execution: Execution, child: Child, fill: BookedFill) -> None:
-        """Add a fill to what it belongs to."""
-        qty, amount = fill.qty, fill.qty * fill.price
-        child.filled += qty
-        if child.is_escape:
-            execution.escape_filled += qty
-            execution.escape_amount += amount
-            execution.escape_cost += fill.fee + fill.tax
-        if not child.is_escape or not execution.is_entry:
-            execution.filled += qty
-            execution.amount += amount
-            execution.fee += fill.fee
-            execution.tax += fill.tax
-        execution.fills.append(
-            ExecutionFill(
-                fill.order_id,
-                child.split_id,
-                execution_side(execution, child),
-                qty,
-                fill.price,
-                fill.fee,
-                fill.tax,
-                fill.ts_ns,
-                child.is_escape,
-            )
-        )
-
     def _follow(self, execution: Execution, child: Child, fill: BookedFill) -> None:
         """What a fill says about its order: the broker has it, and how much is left."""
         state = child.state
         if not child.was_live:
-            child.was_live = True
+            child.was_live = execution.is_known = True
             child.live_ns = fill.ts_ns
-        if state.is_over:
+        if state >= ChildState.FILLED:
             what = f"{execution.decision.symbol}: {fill.qty} filled of order {fill.order_id} after its end"
             self._context.tell(execution, "GR069", what)
             self._context.query("LATE_FILL")
@@ -322,7 +300,7 @@ class Answers:
         context = self._context
         is_late = fill.order_id in context.late
         owner = context.late[fill.order_id][0] if is_late else "no execution"
-        context.late_event(fill.order_id, "LATE_FILL", fill.ts_ns, f"{fill.qty} at {fill.price}")
+        context.late_event(fill.order_id, "LATE_FILL", fill.ts_ns, text=f"{fill.qty} at {fill.price}")
         context.tell(None, "GR069", f"order {fill.order_id} of {owner}: {fill.qty} filled {'late' if is_late else ''}")
         context.query("LATE_FILL")
 
@@ -330,12 +308,13 @@ class Answers:
     def on_order_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED", "REJECTED"], now_ns: int) -> None:
         """How an order ended, from stream or list. Fills in front of it have been told."""
         self._unknown.end(order_id)
-        found = self._of(order_id, kind, now_ns)
-        if found is None or found[1].state.is_over:
+        event = "ENDED_REJECTED" if kind == "REJECTED" else kind
+        found = self._of(order_id, event, now_ns)
+        if found is None or found[1].is_over:
             return
         execution, child = found
-        self._context.event(execution, child, "ENDED_REJECTED" if kind == "REJECTED" else kind, now_ns)
-        child.was_live = True
+        self._context.event(execution, child, event, now_ns)
+        child.was_live = execution.is_known = True
         if kind == "EXPIRED":
             execution.has_expired = True
         if not child.cancel_wanted:
@@ -349,11 +328,11 @@ class Answers:
         self._unknown.on_listing(orders, now_ns)
         live = {row.broker_no for row in orders if row.is_live}
         for execution, child in tuple(self._context.orders.values()):
-            if child.state == ChildState.CANCELLING and child.cancel_wanted:
+            if child.state == ChildState.CANCELLING and child.cancel_taken:
                 number = self._context.gateway.order_state(child.order_id)[3]
                 if number in live and now_ns > child.cancel_asked_ns:
                     self._cancels.again(execution, child, now_ns)
                     self._advance(execution, now_ns)
         for execution in tuple(self._context.live.values()):
-            if execution.state is State.ESCAPING:
+            if execution.state is ESCAPING:
                 self._advance(execution, now_ns)

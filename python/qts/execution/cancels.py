@@ -25,19 +25,19 @@ class Cancels:
     def want(self, execution: Execution, now_ns: int) -> None:
         """Cancel every child that lives, at once; those whose answer is out follow as soon as it is there."""
         for child in execution.children:
-            if child.state.is_out and not child.cancel_wanted:
+            if child.is_out and not child.cancel_wanted:
                 self.want_one(execution, child, now_ns)
 
     def want_one(self, execution: Execution, child: Child, now_ns: int) -> None:
         """Cancel one child."""
-        child.cancel_wanted = True
+        child.cancel_wanted = execution.is_cancelling = True
         child.cancel_due_ns = now_ns
         self._ask(execution, child, now_ns)
 
     def step(self, execution: Execution, now_ns: int) -> None:
         """Ask again where it is time, and ask how an order stands whose cancel brought no end."""
         for child in execution.children:
-            if child.cancel_wanted and child.state.is_out:
+            if child.cancel_wanted and child.is_out:
                 self._ask(execution, child, now_ns)
 
     def _ask(self, execution: Execution, child: Child, now_ns: int) -> None:
@@ -69,6 +69,7 @@ class Cancels:
         if child.state == ChildState.CANCELLING:
             execution.mark(child, child.live_state)
         child.cancel_asked_ns = NEVER
+        child.cancel_taken = False
         child.cancel_due_ns = at_ns
         if child.cancel_wanted:
             execution.wake(at_ns)

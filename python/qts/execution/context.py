@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from qts.execution.contracts import EscapeMode, EscapeReason, StageLatency, State
 from qts.execution.interfaces import Cancel, Modify, Query, Send
 from qts.execution.records import event_record, execution_side, intent_record, state_record
-from qts.execution.states import ChildState, may_go
+from qts.execution.states import ADJUSTING, ESCAPING, MONITORING, ChildState, may_go
 from qts.execution.tally import CodeTally
 
 if TYPE_CHECKING:
@@ -44,13 +44,14 @@ class Context:
         self.link = link
         self.config = config
         self.timer = timer
+        self.total_timeout_ns = config.total_timeout_ns
         self.tally = CodeTally()
         self.commands: list[Command] = []
         self.live: dict[str, Execution] = {}
         self.orders: dict[int, tuple[Execution, Child]] = {}
         """Every order of a live execution, earlier attempts too."""
-        self.late: OrderedDict[int, tuple[str, str]] = OrderedDict()
-        """(execution id, split id) of orders of executions that are over."""
+        self.late: OrderedDict[int, tuple[str, str, bool]] = OrderedDict()
+        """Orders of executions that are over: execution id, split id, and whether the broker was known to have it."""
         self.escape: Callable[[Execution, EscapeReason, EscapeMode, int, str], None] = _no_escape
         """Makes an execution escape; the pipeline puts stage 6 here."""
         self._journal = journal
@@ -73,9 +74,9 @@ class Context:
             if more is not None:
                 record.update(more)
             self._journal.append("EXECUTION_STATE", record)
-        if before is State.MONITORING:
+        if before is MONITORING:
             execution.monitor_used_ns += now_ns - execution.entered_ns
-        elif before is State.ADJUSTING:
+        elif before is ADJUSTING:
             execution.adjust_used_ns += now_ns - execution.entered_ns
         execution.seq += 1
         execution.state = after
@@ -85,14 +86,14 @@ class Context:
     def note_escape(self, execution: Execution, now_ns: int, why: str) -> None:
         """Journal that an escape goes further; the state stays."""
         if self._writes:
-            self._journal.append("EXECUTION_STATE", state_record(execution, State.ESCAPING, why, now_ns))
+            self._journal.append("EXECUTION_STATE", state_record(execution, ESCAPING, why, now_ns))
         execution.seq += 1
 
     def _forbidden(self, execution: Execution, after: State, now_ns: int) -> None:
         """A transition that does not exist is a fault of this program: the execution escapes, and the fault is told."""
         what = f"{execution.execution_id}: internal error, no transition {execution.state} -> {after}"
         self.tell(execution, "FS092", what, effect="FAIL")
-        if execution.state is not State.ESCAPING and may_go(execution.state, State.ESCAPING):
+        if execution.state is not ESCAPING and may_go(execution.state, ESCAPING):
             self.escape(execution, EscapeReason.INTERNAL, EscapeMode.CANCEL_ONLY, now_ns, f"no transition to {after}")
 
     def tell(self, execution: Execution | None, code: str, message: str, *, effect: str = "") -> None:
@@ -111,13 +112,22 @@ class Context:
             record = event_record(execution.execution_id, child.split_id, child.order_id, event, now_ns, **more)
             self._journal.append("ORDER_EVENT", record)
 
-    def late_event(self, order_id: int, event: str, now_ns: int, text: str) -> None:
-        """Journal an answer to an order whose execution is over; of one that nobody here sent there is no record."""
-        if self._writes and order_id in self.late:
-            execution_id, split_id = self.late[order_id]
-            self._journal.append(
-                "ORDER_EVENT", event_record(execution_id, split_id, order_id, event, now_ns, text=text)
-            )
+    def late_event(self, order_id: int, event: str, now_ns: int, *, text: str = "", broker_no: str = "") -> None:
+        """Journal an answer to an order whose execution is over, or that has been sent anew since.
+
+        Of an order that nobody here sent there is no record.
+        """
+        if not self._writes:
+            return
+        if order_id in self.late:
+            execution_id, split_id, _ = self.late[order_id]
+        elif order_id in self.orders:
+            execution, child = self.orders[order_id]
+            execution_id, split_id = execution.execution_id, child.split_id
+        else:
+            return
+        record = event_record(execution_id, split_id, order_id, event, now_ns, text=text, broker_no=broker_no)
+        self._journal.append("ORDER_EVENT", record)
 
     def place(self, execution: Execution, child: Child, action: ActionClass, limit: int, now_ns: int) -> None:
         """Take a child through the gateway and hand it out; OrderRefused if a gate says no."""
@@ -140,6 +150,7 @@ class Context:
         child.sent_ns = now_ns
         child.sent_qty = child.qty
         self.orders[child.order_id] = (execution, child)
+        execution.order_ids.append(child.order_id)
         execution.mark(child, ChildState.SENDING)
         seq = self._intend(execution, child, "PLACE", limit, child.qty, now_ns)
         self.commands.append(Send(execution.execution_id, child.split_id, child.order_id, permit, seq))
@@ -171,11 +182,12 @@ class Context:
 
     def forget_orders(self, execution: Execution) -> None:
         """Move the orders of an execution that is over to those whose fills are late."""
-        mine = [number for number, (owner, _) in self.orders.items() if owner is execution]
-        for number in mine:
-            self.late[number] = (execution.execution_id, self.orders.pop(number)[1].split_id)
-        while len(self.late) > LATE_ORDERS:
-            self.late.popitem(last=False)
+        late, name = self.late, execution.execution_id
+        for order_id in execution.order_ids:
+            child = self.orders.pop(order_id)[1]
+            late[order_id] = (name, child.split_id, child.was_live and child.order_id == order_id)
+        while len(late) > LATE_ORDERS:
+            late.popitem(last=False)
 
     def _intend(self, execution: Execution, child: Child, action: str, limit: int, qty: int, now_ns: int) -> int:
         if not self._writes:

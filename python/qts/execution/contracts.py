@@ -24,6 +24,8 @@ ActionClass: TypeAlias = Literal[
 class State(StrEnum):
     """The ten states of an execution (spec 15 §5.1). The table of transitions is the core's."""
 
+    __hash__ = str.__hash__  # that of an enumeration is Python, and a state is looked up at each step
+
     INIT = "INIT"
     PRECHECK = "PRECHECK"
     SPLITTING = "SPLITTING"

@@ -12,7 +12,7 @@ from qts._core import OrderRefused
 from qts.execution.contracts import EscapeMode, EscapeReason, State
 from qts.execution.execution import Child, split_id_of
 from qts.execution.send import market_bound
-from qts.execution.states import ChildState
+from qts.execution.states import ESCAPED, ESCAPING, ChildState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class EmergencyEscape:
     def begin(self, execution: Execution, reason: EscapeReason, mode: EscapeMode, now_ns: int, why: str = "") -> None:
         """Make an execution escape, or widen what it does already. Cancels leave in this call."""
         context = self._context
-        if execution.state is State.ESCAPING:
+        if execution.state is ESCAPING:
             if _WIDTH[mode] > _WIDTH[execution.escape_mode]:
                 execution.escape_mode = mode
                 context.note_escape(execution, now_ns, f"{reason}: wider")
@@ -53,7 +53,7 @@ class EmergencyEscape:
         execution.escape_reason = reason
         execution.escape_mode = mode
         execution.escape_from_ns = now_ns
-        if not context.go(execution, State.ESCAPING, now_ns, why):
+        if not context.go(execution, ESCAPING, now_ns, why):
             return
         self._send.drop_unsent(execution)
         self._cancels.want(execution, now_ns)
@@ -66,7 +66,7 @@ class EmergencyEscape:
     def hand_over(self, execution: Execution, now_ns: int) -> None:
         """A stronger holder takes the exit: everything is cancelled, the liquidation too, and nothing more is sold."""
         execution.is_handed_over = True
-        if execution.state is not State.ESCAPING:
+        if execution.state is not ESCAPING:
             self.begin(execution, EscapeReason.MICRO_RISK, EscapeMode.CANCEL_ONLY, now_ns)
         self._cancels.want(execution, now_ns)
 
@@ -75,10 +75,10 @@ class EmergencyEscape:
         self._tell_overdue(execution, now_ns)
         self._cancels.step(execution, now_ns)
         if execution.escape_mode is EscapeMode.CANCEL_ONLY or execution.is_handed_over:
-            return None if execution.out else State.ESCAPED
+            return None if execution.out else ESCAPED
         config = self._context.config
         liquidation = execution.liquidation
-        if liquidation is not None and liquidation.state.is_out:
+        if liquidation is not None and liquidation.is_out:
             self._follow(execution, liquidation, now_ns)
             return None
         if execution.out:
@@ -88,7 +88,7 @@ class EmergencyEscape:
                 return None
         rest = self.rest(execution)
         if rest <= 0:
-            return None if execution.out else State.ESCAPED
+            return None if execution.out else ESCAPED
         if execution.escape_attempts >= config.escape_max_attempts:
             execution.wake(now_ns + config.escape_retry_ns)  # the position may be closed by others
             return None
@@ -96,23 +96,29 @@ class EmergencyEscape:
             execution.wake(liquidation.sent_ns + config.escape_retry_ns)
             return None
         self._liquidate(execution, rest, now_ns)
-        return State.ESCAPED if execution.is_handed_over and not execution.out else None
+        return ESCAPED if execution.is_handed_over and not execution.out else None
 
     def rest(self, execution: Execution) -> int:
-        """Return what is still to be sold: what is confirmed and belongs to it, less what is on its way already."""
-        decision = execution.order
-        held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
+        """Return what is still to be sent for sale: what is not sold, less what is on its way already."""
         on_its_way = 0
         for child in execution.children:
-            if child.state.is_out and (child.is_escape or not execution.is_entry):
+            if child.is_out and (child.is_escape or not execution.is_entry):
                 on_its_way += child.remaining
+        return max(0, self.unsold(execution) - on_its_way)
+
+    def unsold(self, execution: Execution) -> int:
+        """Return what the goal of an escape wants sold and is not: confirmed, and its own."""
+        decision = execution.order
+        if execution.escape_mode is EscapeMode.CANCEL_ONLY:
+            return 0
+        held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
         if execution.escape_mode is EscapeMode.FLATTEN_POOL:
             wanted = abs(held)
         elif execution.is_entry:
             wanted = execution.filled - execution.escape_filled
         else:
             wanted = execution.remaining
-        return max(0, min(wanted, abs(held)) - on_its_way)
+        return max(0, min(wanted, abs(held)))
 
     def _liquidate(self, execution: Execution, qty: int, now_ns: int) -> None:
         """Send one reduce-only MARKET order for what is confirmed."""
@@ -198,7 +204,9 @@ class EmergencyEscape:
             return
         execution.is_overdue = True
         what = (
-            f"{self.rest(execution)} not sold" if execution.escape_mode is not EscapeMode.CANCEL_ONLY else "orders live"
+            f"{self.unsold(execution)} not sold"
+            if execution.escape_mode is not EscapeMode.CANCEL_ONLY
+            else "orders live"
         )
         said = f"{execution.decision.symbol}: {execution.execution_id} has not escaped: {what}"
         self._context.tell(execution, "FS092", said, effect="FAIL")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.execution.contracts import EscapeMode, EscapeReason, State
-from qts.execution.states import ChildState
+from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionFill
+from qts.execution.states import INIT, ChildState
 
 if TYPE_CHECKING:
-    from qts.broker.contracts import OrderType
-    from qts.execution.contracts import ExecutionFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
+    from qts.broker.contracts import OrderType, Side
+    from qts.execution.contracts import BookedFill, OrderDecision, SplitResult, SplitStrategy, StageLatency
 
+_OVER: Final = ChildState.FILLED
+_ANSWERED: Final = ChildState.SENT
 NEVER: Final = 1 << 62
 """A time that does not come."""
 
@@ -33,6 +35,7 @@ class Child:
         "amend_qty",
         "cancel_asked_ns",
         "cancel_due_ns",
+        "cancel_taken",
         "cancel_wanted",
         "filled",
         "first_try_ns",
@@ -76,7 +79,8 @@ class Child:
         self.max_wait_ns = max_wait_ms * 1_000_000
         self.is_escape = is_escape
         """Whether it liquidates for the sixth stage."""
-        self.state = ChildState.PENDING
+        self.state: int = ChildState.PENDING
+        """One of `ChildState`."""
         self.order_id = 0
         """The gateway's number of the newest attempt; 0 = never tried."""
         self.split_id = ""
@@ -95,6 +99,8 @@ class Child:
         self.amend_price = 0
         self.amend_qty = 0
         self.cancel_wanted = False
+        self.cancel_taken = False
+        """Whether the broker has taken the cancel that is on its way."""
         self.cancel_due_ns = 0
         self.cancel_asked_ns = NEVER
         """When the cancel that is on its way was handed out."""
@@ -110,7 +116,22 @@ class Child:
         return max(0, self.qty - self.filled)
 
     @property
-    def live_state(self) -> ChildState:
+    def is_out(self) -> bool:
+        """Whether it lives at the broker, or may."""
+        return ChildState.PENDING < self.state < ChildState.FILLED
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it but a late fill."""
+        return self.state >= ChildState.FILLED
+
+    @property
+    def state_name(self) -> str:
+        """The name of its state."""
+        return ChildState.NAMES[self.state]
+
+    @property
+    def live_state(self) -> int:
         """The state of a child that works and for which nothing is on its way."""
         return ChildState.PARTIAL if self.filled else ChildState.SENT
 
@@ -141,8 +162,11 @@ class Execution:
         "fills",
         "has_expired",
         "hold_id",
+        "is_cancelling",
         "is_closing",
+        "is_entry",
         "is_handed_over",
+        "is_known",
         "is_overdue",
         "is_spent",
         "last_fill_ns",
@@ -152,6 +176,7 @@ class Execution:
         "monitor_used_ns",
         "next_round_ns",
         "order",
+        "order_ids",
         "out",
         "pending",
         "prechecked_ns",
@@ -165,6 +190,7 @@ class Execution:
         "state",
         "strategy",
         "tax",
+        "unanswered",
         "wait_only",
     )
 
@@ -174,7 +200,9 @@ class Execution:
         """As it was made."""
         self.order = decision
         """As PreCheck let it pass."""
-        self.state = State.INIT
+        self.is_entry = decision.intent == "ENTRY"
+        """Whether it buys into a position; an exit only reduces one."""
+        self.state = INIT
         self.seq = 0
         """Number of its last transition."""
         self.started_ns = now_ns
@@ -195,6 +223,14 @@ class Execution:
         """Children that are still to be sent."""
         self.out = 0
         """Children that live at the broker, or may."""
+        self.unanswered = 0
+        """Of these, those of which the broker has said nothing."""
+        self.order_ids: list[int] = []
+        """Every order of it, earlier attempts too."""
+        self.is_known = False
+        """Whether the broker has ever had an order of it."""
+        self.is_cancelling = False
+        """Whether a cancel of a child is wanted."""
         self.is_closing = False
         """Nothing more is sent."""
         self.is_spent = False
@@ -234,11 +270,6 @@ class Execution:
         """Whether it has been told that the escape takes too long."""
 
     @property
-    def is_entry(self) -> bool:
-        """Whether it buys into a position; an exit only reduces one."""
-        return self.decision.intent == "ENTRY"
-
-    @property
     def remaining(self) -> int:
         """What PreCheck let pass and is not filled."""
         return max(0, self.order.qty - self.filled)
@@ -256,20 +287,39 @@ class Execution:
         ]
         self.pending = len(self.children)
 
-    def mark(self, child: Child, state: ChildState) -> None:
+    def count(self, child: Child | None, fill: BookedFill, side: Side) -> None:
+        """Add a booked fill to what it belongs to; without a child it is of an earlier attempt.
+
+        What a liquidation sells beyond an exit's own quantity (the rest of the pool) is not the exit's.
+        """
+        qty = mine = fill.qty
+        is_escape = child is not None and child.is_escape
+        if child is not None:
+            child.filled += qty
+        if is_escape:
+            self.escape_filled += qty
+            self.escape_amount += qty * fill.price
+            self.escape_cost += fill.fee + fill.tax
+            mine = 0 if self.is_entry else min(qty, self.remaining)
+        if mine:
+            self.filled += mine
+            self.amount += mine * fill.price
+            self.fee += fill.fee * mine // qty
+            self.tax += fill.tax * mine // qty
+        split_id = "" if child is None else child.split_id
+        self.fills.append(
+            ExecutionFill(fill.order_id, split_id, side, qty, fill.price, fill.fee, fill.tax, fill.ts_ns, is_escape)
+        )
+
+    def mark(self, child: Child, state: int) -> None:
         """Change the state of a child and keep the counts."""
         before = child.state
         if before == state:
             return
-        if before == 0:
-            self.pending -= 1
-        elif before < 7:  # between PENDING and FILLED: out
-            self.out -= 1
-        if state == 0:
-            self.pending += 1
-        elif state < 7:
-            self.out += 1
         child.state = state
+        self.pending += (state == 0) - (before == 0)
+        self.out += (0 < state < _OVER) - (0 < before < _OVER)
+        self.unanswered += (0 < state < _ANSWERED) - (0 < before < _ANSWERED)
 
     def wake(self, at_ns: int) -> None:
         """Ask to be looked at by then."""

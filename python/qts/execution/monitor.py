@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qts.execution.config import PPM
 from qts.execution.contracts import EscapeMode, EscapeReason, State
-from qts.execution.states import ChildState
+from qts.execution.states import ADJUSTING, COMPLETE, ChildState
 
 if TYPE_CHECKING:
     from qts.execution.cancels import Cancels
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from qts.execution.execution import Child, Execution
     from qts.execution.rounds import AdjustRounds
     from qts.execution.send import AsyncSend
+
+_SENT: Final = ChildState.SENT
+_PARTIAL: Final = ChildState.PARTIAL
 
 
 class PartialFillMonitor:
@@ -31,26 +34,34 @@ class PartialFillMonitor:
         """Return the state to go to, or None if there is nothing but to wait (or it escapes already)."""
         if not execution.out and not execution.pending:
             return self._ended(execution, now_ns)
-        config = self._context.config
-        over_ns = execution.entered_ns + config.monitoring_timeout_ns - execution.monitor_used_ns
-        if now_ns >= over_ns and not execution.is_spent:
+        if self._is_over(execution, now_ns):
             return self._time_is_up(execution, now_ns)
-        if now_ns >= execution.started_ns + config.total_timeout_ns:
+        last_ns = execution.started_ns + self._context.total_timeout_ns
+        if now_ns >= last_ns:
             self.give_up(execution, now_ns, "longer than all stages together")
             return None
-        if not execution.is_spent:
-            execution.wake(over_ns)
-        execution.wake(execution.started_ns + config.total_timeout_ns)
+        execution.wake(last_ns)
         if execution.pending:
             self._send.run(execution, now_ns)
             if not execution.out and not execution.pending:
                 return self._ended(execution, now_ns)
-        self._cancels.step(execution, now_ns)
-        if self._is_unknown_for_long(execution, now_ns) or self._loses_too_much(execution, now_ns):
+        if execution.is_cancelling:
+            self._cancels.step(execution, now_ns)
+        if execution.unanswered and self._is_unknown_for_long(execution, now_ns):
+            return None
+        if execution.filled and execution.is_entry and self._loses_too_much(execution, now_ns):
             return None
         if self._is_slow(execution, now_ns) and self._rounds.may_begin(execution, now_ns):
-            return State.ADJUSTING
+            return ADJUSTING
         return None
+
+    def _is_over(self, execution: Execution, now_ns: int) -> bool:
+        """Whether the time for fills is over and nothing has been done about it; else it is woken then."""
+        if execution.is_spent:
+            return False
+        over_ns = execution.entered_ns + self._context.config.monitoring_timeout_ns - execution.monitor_used_ns
+        execution.wake(over_ns)
+        return now_ns >= over_ns
 
     def give_up(self, execution: Execution, now_ns: int, why: str) -> None:
         """The time limit: entries keep their fills, exits are finished at the market."""
@@ -60,7 +71,7 @@ class PartialFillMonitor:
     def _ended(self, execution: Execution, now_ns: int) -> State | None:
         """Nothing lives and nothing is to be sent. An exit that is not finished is finished at the market."""
         if execution.is_entry or not execution.remaining or execution.has_expired:
-            return State.COMPLETE
+            return COMPLETE
         self._context.escape(
             execution, EscapeReason.TIME_LIMIT_EXCEEDED, EscapeMode.FLATTEN_EXECUTION, now_ns, "ended unfinished"
         )
@@ -82,9 +93,9 @@ class PartialFillMonitor:
             execution.reason = EscapeReason.TIME_LIMIT_EXCEEDED.value
             self._send.drop_unsent(execution)
             self._cancels.want(execution, now_ns)
-            return None if execution.out else State.COMPLETE
+            return None if execution.out else COMPLETE
         if execution.is_entry and self._rounds.may_begin(execution, now_ns, is_spent=True):
-            return State.ADJUSTING
+            return ADJUSTING
         self.give_up(execution, now_ns, "monitor budget spent")
         return None
 
@@ -92,7 +103,7 @@ class PartialFillMonitor:
         """Whether a child has waited too long; GR064 tells once of each."""
         slow = False
         for child in execution.children:
-            if not ChildState.SENT <= child.state <= ChildState.PARTIAL or child.cancel_wanted:
+            if not _SENT <= child.state <= _PARTIAL or child.cancel_wanted:
                 continue
             late_ns = child.live_ns + child.max_wait_ns
             if now_ns < late_ns:
@@ -122,8 +133,6 @@ class PartialFillMonitor:
 
     def _loses_too_much(self, execution: Execution, now_ns: int) -> bool:
         """Whether what an unfinished entry has bought has lost more than it may; then it is sold again."""
-        if not execution.is_entry or not execution.filled:
-            return False
         context = self._context
         quote = context.market.quote(execution.decision.instrument)
         execution.wake(now_ns + context.config.poll_interval_ns)

@@ -33,7 +33,7 @@ from qts.execution.result import Sizes, build
 from qts.execution.rounds import AdjustRounds
 from qts.execution.send import AsyncSend
 from qts.execution.split import OrderSplit
-from qts.execution.states import ChildState
+from qts.execution.states import ADJUSTING, ESCAPING, FAILED, INIT, MONITORING, PRECHECK, SENDING, SPLITTING, ChildState
 from qts.execution.unknown import UnknownOrders
 
 if TYPE_CHECKING:
@@ -54,8 +54,11 @@ _ROUNDS: Final = 16
 _STOPPED: Final = frozenset({"FAIL", "LOCKDOWN"})
 
 
+_WHOLE: Final = Sizes()
+
+
 def _whole_shares(_instrument: int) -> Sizes:
-    return Sizes()
+    return _WHOLE
 
 
 class ExecutionPipeline(Answers):
@@ -187,7 +190,7 @@ class ExecutionPipeline(Answers):
         self._remember(decision)
         execution = Execution(decision, now_ns)
         self._context.live[execution_id] = execution
-        if not self._context.go(execution, State.PRECHECK, now_ns):
+        if not self._context.go(execution, PRECHECK, now_ns):
             return execution_id
         if not execution.is_entry:
             self._preempt(execution, now_ns)
@@ -257,10 +260,10 @@ class ExecutionPipeline(Answers):
         execution = self._context.live.get(execution_id)
         if execution is None:
             raise LookupError(f"no execution {execution_id} lives")
-        if execution.state is not State.ESCAPING or not operator:
+        if execution.state is not ESCAPING or not operator:
             raise ValueError(f"{execution_id} is in {execution.state}, expected ESCAPING and the name of an operator")
         execution.reason = f"acknowledged by {operator}"
-        self._finish(execution, State.FAILED, now_ns, operator=operator)
+        self._finish(execution, FAILED, now_ns, operator=operator)
 
     def restore(self, snapshot: ExecutionSnapshot, now_ns: int) -> str:
         """Take over an execution of before a restart, and return its id. The gateway knows its orders already.
@@ -273,18 +276,18 @@ class ExecutionPipeline(Answers):
         if snapshot.state in TERMINAL:
             for child in execution.children:
                 if child.order_id:
-                    self._context.late[child.order_id] = (execution.execution_id, child.split_id)
+                    self._context.late[child.order_id] = (execution.execution_id, child.split_id, child.was_live)
             return execution.execution_id
         self._context.live[execution.execution_id] = execution
-        if snapshot.state in (State.INIT, State.PRECHECK, State.SPLITTING):
+        if snapshot.state in (INIT, PRECHECK, SPLITTING):
             execution.reason = Refusal.RECOVERING.value
-            if execution.state is State.INIT:
-                self._context.go(execution, State.PRECHECK, now_ns, "restart")
-            self._finish(execution, State.FAILED, now_ns)
+            if execution.state is INIT:
+                self._context.go(execution, PRECHECK, now_ns, "restart")
+            self._finish(execution, FAILED, now_ns)
             return execution.execution_id
         settle(execution, self._context, self._unknown, now_ns)
         mode = EscapeMode.CANCEL_ONLY if execution.is_entry else EscapeMode.FLATTEN_EXECUTION
-        if execution.state is State.ESCAPING:
+        if execution.state is ESCAPING:
             execution.escape_from_ns = now_ns
             self._send.drop_unsent(execution)
             self._cancels.want(execution, now_ns)
@@ -312,7 +315,7 @@ class ExecutionPipeline(Answers):
             self._link_down_ns = NEVER
             if self._unknown.count or self._context.orders:
                 self._context.query("RECONNECTED" if stream else "STREAM_DOWN")
-        for execution in [one for one in self._context.live.values() if one.state is State.PRECHECK]:
+        for execution in [one for one in self._context.live.values() if one.state is PRECHECK]:
             self._advance(execution, now_ns)
 
     def on_stance(self, now_ns: int) -> None:
@@ -325,7 +328,7 @@ class ExecutionPipeline(Answers):
 
     def _escape_entries(self, reason: EscapeReason, now_ns: int) -> None:
         """Cancel every entry, keep what is filled. Exits run on: what protects is not taken away by a fault."""
-        entries = [one for one in self._context.live.values() if one.is_entry and one.state is not State.ESCAPING]
+        entries = [one for one in self._context.live.values() if one.is_entry and one.state is not ESCAPING]
         for execution in entries:
             self._begin_escape(execution, reason, EscapeMode.CANCEL_ONLY, now_ns)
         for execution in entries:
@@ -341,42 +344,37 @@ class ExecutionPipeline(Answers):
     def _advance(self, execution: Execution, now_ns: int) -> None:
         """Take an execution as far as it can go at this instant, and find out when it wants to be looked at again."""
         try:
-            self._run(execution, now_ns)
+            for _ in range(_ROUNDS):
+                state = execution.state
+                execution.due_ns = NEVER
+                if execution.unanswered:
+                    self._look_for_silence(execution, now_ns)
+                after = self._step(execution, state, now_ns)
+                if after is None:
+                    if execution.state is state:
+                        return
+                elif after in TERMINAL:
+                    self._finish(execution, after, now_ns)
+                    return
+                elif not self._context.go(execution, after, now_ns) and execution.state is state:
+                    return
+            execution.wake(now_ns + self._context.config.poll_interval_ns)
         except Exception as error:  # an execution's fault must not take the engine with it
             self._fault(execution, error, now_ns)
 
-    def _run(self, execution: Execution, now_ns: int) -> None:
-        context = self._context
-        for _ in range(_ROUNDS):
-            state = execution.state
-            execution.due_ns = NEVER
-            if execution.out:
-                self._look_for_silence(execution, now_ns)
-            after = self._step(execution, state, now_ns)
-            if after is None:
-                if execution.state is state:
-                    return
-                continue
-            if after in TERMINAL:
-                self._finish(execution, after, now_ns)
-                return
-            if not context.go(execution, after, now_ns) and execution.state is state:
-                return
-        execution.wake(now_ns + context.config.poll_interval_ns)
-
     def _step(self, execution: Execution, state: State, now_ns: int) -> State | None:
         """Let the stage of the state do what it can; return the state to go to, if one."""
-        if state is State.MONITORING:
+        if state is MONITORING:
             return self._monitor.run(execution, now_ns)
-        if state is State.SENDING:
+        if state is SENDING:
             return self._admission.send(execution, now_ns)
-        if state is State.ADJUSTING:
+        if state is ADJUSTING:
             return self._rounds.run(execution, now_ns)
-        if state is State.ESCAPING:
+        if state is ESCAPING:
             return self._escape.run(execution, now_ns)
-        if state is State.PRECHECK:
+        if state is PRECHECK:
             return self._admission.precheck(execution, now_ns)
-        if state is State.SPLITTING:
+        if state is SPLITTING:
             return self._admission.split(execution, now_ns)
         return None
 
@@ -386,7 +384,7 @@ class ExecutionPipeline(Answers):
         where = f"{execution.execution_id} in {execution.state}"
         context.tell(execution, "FS092", f"internal error, {where}: {type(error).__name__}: {error}", effect="FAIL")
         execution.wake(now_ns + context.config.escape_retry_ns)
-        if execution.state in TERMINAL or execution.state is State.ESCAPING:
+        if execution.state in TERMINAL or execution.state is ESCAPING:
             return
         try:
             self._escape.begin(execution, EscapeReason.INTERNAL, EscapeMode.CANCEL_ONLY, now_ns, str(error))
@@ -466,7 +464,7 @@ class ExecutionPipeline(Answers):
     def _finish(self, execution: Execution, after: State, now_ns: int, *, operator: str = "") -> None:
         """End an execution: journal, give back hold and lease, and say what came of it."""
         context = self._context
-        residual = self._residual(execution)
+        residual = self._escape.unsold(execution) if execution.state is ESCAPING else 0
         result = build(execution, after, residual, now_ns, self._sizes(execution.decision.instrument))
         more: dict[str, object] = {
             "disposition": result.disposition.value,
@@ -486,12 +484,7 @@ class ExecutionPipeline(Answers):
         context.forget_orders(execution)
         self._results.append(result)
         context.commands.append(Closed(result))
-        for other in [one for one in context.live.values() if execution.execution_id in one.preempts]:
-            if other.state is State.PRECHECK:
-                self._advance(other, now_ns)
-
-    def _residual(self, execution: Execution) -> int:
-        """What an escape that was to sell has not sold."""
-        if execution.state is not State.ESCAPING or execution.escape_mode is EscapeMode.CANCEL_ONLY:
-            return 0
-        return self._escape.rest(execution)
+        if context.live:
+            for other in [one for one in context.live.values() if execution.execution_id in one.preempts]:
+                if other.state is PRECHECK:
+                    self._advance(other, now_ns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qts.execution.contracts import ExecutionFill
 from qts.execution.execution import Child, Execution, split_id_of
 from qts.execution.records import execution_side
 from qts.execution.states import ChildState
@@ -53,11 +52,13 @@ def settle(execution: Execution, context: Context, unknown: UnknownOrders, now_n
         if not child.order_id:
             continue
         context.orders[child.order_id] = (execution, child)
+        execution.order_ids.append(child.order_id)
         state, _, _, _ = context.gateway.order_state(child.order_id)
         if state in _UNPROVEN:
             unknown.begin(execution, child, now_ns, restored=True)
             continue
         child.was_live = child.was_live or state != "REJECTED"
+        execution.is_known = execution.is_known or child.was_live
         child.live_ns = now_ns
         execution.mark(child, _STATES.get(state, child.live_state))
 
@@ -81,24 +82,7 @@ def _count_fills(execution: Execution, snapshot: ExecutionSnapshot) -> None:
     by_order = {child.order_id: child for child in execution.children if child.order_id}
     for fill in snapshot.fills:
         child = by_order.get(fill.order_id)
-        is_escape = child is not None and child.is_escape
-        if child is not None:
-            child.filled += fill.qty
-            child.was_live = True
-        amount = fill.qty * fill.price
-        if is_escape:
-            execution.escape_filled += fill.qty
-            execution.escape_amount += amount
-            execution.escape_cost += fill.fee + fill.tax
-        if not is_escape or not execution.is_entry:
-            execution.filled += fill.qty
-            execution.amount += amount
-            execution.fee += fill.fee
-            execution.tax += fill.tax
         side = execution.decision.side if child is None else execution_side(execution, child)
-        split_id = "" if child is None else child.split_id
-        execution.fills.append(
-            ExecutionFill(
-                fill.order_id, split_id, side, fill.qty, fill.price, fill.fee, fill.tax, fill.ts_ns, is_escape
-            )
-        )
+        execution.count(child, fill, side)
+        if child is not None:
+            child.was_live = True

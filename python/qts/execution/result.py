@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qts.execution.contracts import Disposition, EscapeMode, EscapeResult, ExecutionResult, State
 from qts.execution.ladder import slippage_bps_e3
+from qts.execution.states import COMPLETE, ESCAPED, ESCAPING, FAILED, SENDING
 
 if TYPE_CHECKING:
     from qts.execution.execution import Execution
@@ -36,11 +37,11 @@ def unsent_qty(execution: Execution) -> int:
 def disposition_of(execution: Execution, after: State, residual: int) -> Disposition:
     """Return what an execution that goes to `after` has come to."""
     filled, qty = execution.filled, execution.order.qty
-    if after is State.FAILED:
-        if execution.state is State.ESCAPING:
+    if after is FAILED:
+        if execution.state is ESCAPING:
             return Disposition.RESIDUAL
-        return Disposition.REFUSED if execution.state is not State.SENDING else Disposition.NO_FILL
-    if after is State.ESCAPED:
+        return Disposition.REFUSED if execution.state is not SENDING else Disposition.NO_FILL
+    if after is ESCAPED:
         if residual:
             return Disposition.RESIDUAL
         if execution.escape_filled and execution.escape_mode is not EscapeMode.CANCEL_ONLY:
@@ -81,7 +82,7 @@ def escape_result(execution: Execution, residual: int, now_ns: int, sizes: Sizes
         reason=execution.escape_reason,
         mode=execution.escape_mode,
         cancelled_orders=tuple(
-            (one.order_id, one.state.name) for one in execution.children if one.cancel_wanted and not one.is_escape
+            (one.order_id, one.state_name) for one in execution.children if one.cancel_wanted and not one.is_escape
         ),
         liquidation_order=liquidation.order_id if liquidation is not None and liquidation.order_id else None,
         liquidation_qty=execution.escape_filled,
@@ -99,45 +100,43 @@ def build(execution: Execution, after: State, residual: int, now_ns: int, sizes:
     disposition = disposition_of(execution, after, residual)
     unsent = 0 if filled >= order.qty else unsent_qty(execution)
     return ExecutionResult(
-        execution_id=execution.execution_id,
-        decision_id=decision.decision_id,
-        instrument=decision.instrument,
-        symbol=decision.symbol,
-        side=decision.side,
-        strategy_tag=decision.strategy_tag,
-        pool_id=decision.pool_id,
-        order_type=decision.price_type,
-        original_qty=decision.qty,
-        precheck_qty=order.qty,
-        success=_is_success(execution, after, disposition),
-        final_state=after,
-        disposition=disposition,
-        reason=execution.reason,
-        codes=tuple(execution.codes),
-        filled_qty=filled,
-        unsent_qty=unsent,
-        cancelled_qty=max(0, order.qty - filled - unsent),
-        amount=execution.amount // sizes.money_divisor,
-        avg_fill_price_e6=average_e6,
-        fee=execution.fee,
-        tax=execution.tax,
-        decision_price=decision.decision_price,
-        slippage_bps_e3=None
-        if average_e6 is None
-        else slippage_bps_e3(decision.side, decision.decision_price, average_e6),
-        rounds_used=execution.rounds,
-        start_ns=execution.started_ns,
-        end_ns=now_ns,
-        fills=tuple(execution.fills),
-        latencies=tuple(execution.latencies),
-        escape=escape_result(execution, residual, now_ns, sizes),
+        execution.execution_id,
+        decision.decision_id,
+        decision.instrument,
+        decision.symbol,
+        decision.side,
+        decision.strategy_tag,
+        decision.pool_id,
+        decision.price_type,
+        decision.qty,
+        order.qty,
+        _is_success(execution, after, disposition),
+        after,
+        disposition,
+        execution.reason,
+        tuple(execution.codes),
+        filled,
+        unsent,
+        max(0, order.qty - filled - unsent),
+        execution.amount // sizes.money_divisor,
+        average_e6,
+        execution.fee,
+        execution.tax,
+        decision.decision_price,
+        None if average_e6 is None else slippage_bps_e3(decision.side, decision.decision_price, average_e6),
+        execution.rounds,
+        execution.started_ns,
+        now_ns,
+        tuple(execution.fills),
+        tuple(execution.latencies),
+        escape_result(execution, residual, now_ns, sizes),
     )
 
 
 def _is_success(execution: Execution, after: State, disposition: Disposition) -> bool:
     """Whether what was decided has been done: bought or sold at least in part, without having to be undone."""
-    if after is State.COMPLETE:
+    if after is COMPLETE:
         return disposition is not Disposition.NO_FILL
-    if after is State.ESCAPED and not execution.is_entry:
+    if after is ESCAPED and not execution.is_entry:
         return disposition in (Disposition.FLATTENED, Disposition.FILLED)
     return False

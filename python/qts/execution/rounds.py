@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from qts._core import OrderRefused
 from qts.execution.adjust import WorkingOrder
 from qts.execution.contracts import AdjustAction, EscapeMode, EscapeReason, State
-from qts.execution.states import ChildState
+from qts.execution.states import ADJUSTING, MONITORING, ChildState
 
 if TYPE_CHECKING:
     from qts.broker.asynchronous import RejectKind
@@ -55,7 +55,7 @@ class AdjustRounds:
         context = self._context
         config = context.config
         if not execution.out and not execution.pending:
-            return State.MONITORING
+            return MONITORING
         over_ns = execution.entered_ns + config.adjusting_timeout_ns - execution.adjust_used_ns
         if now_ns >= over_ns:
             self._give_up(execution, now_ns, "adjusting budget spent")
@@ -66,13 +66,13 @@ class AdjustRounds:
             return None
         if execution.round_begun_ns < execution.entered_ns:
             self._round(execution, now_ns)
-            if execution.state is not State.ADJUSTING:
+            if execution.state is not ADJUSTING:
                 return None
             if any(one.state == ChildState.REPLACING for one in execution.children):
                 return None
         is_spent = execution.monitor_used_ns >= config.monitoring_timeout_ns
         if not is_spent or execution.filled or not execution.out:
-            return State.MONITORING
+            return MONITORING
         return self._after_the_budget(execution, now_ns)
 
     def _after_the_budget(self, execution: Execution, now_ns: int) -> State | None:
@@ -148,9 +148,9 @@ class AdjustRounds:
         return True
 
     def tell_slippage(self, execution: Execution, codes: tuple[str, ...], now_ns: int) -> None:
-        """Report GR063 and FS094, each once an execution: no more improvements, and with FS094 an entry ends."""
+        """Report GR063 and FS094, each once: an entry is improved no more, with FS094 it ends; an exit goes on."""
         for code in codes:
-            execution.wait_only = True
+            execution.wait_only = execution.is_entry
             if code in execution.codes:
                 continue
             decision = execution.decision

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qts._core import OrderRefused
-from qts.execution.contracts import EscapeMode, EscapeReason, State
+from qts.execution.contracts import EscapeMode, EscapeReason
 from qts.execution.execution import NEVER, split_id_of
-from qts.execution.states import ChildState
+from qts.execution.states import ESCAPING, ChildState
 
 if TYPE_CHECKING:
     from qts.broker.asynchronous import RejectKind
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qts.execution.contracts import ActionClass
     from qts.execution.execution import Child, Execution
 
+_PENDING: Final = ChildState.PENDING
 WAITING: Final = frozenset({"EQUAL_IN_DOUBT", "INSUFFICIENT_POSITION"})
 """Refusals that end by themselves: an equal order is answered, a weaker holder's sale ends."""
 SAFETY_BLOCKED: Final = "SAFETY_BLOCKED"
@@ -39,11 +40,12 @@ class AsyncSend:
         if now_ns > execution.decision.deadline_ns:
             self.drop_unsent(execution)
             return
+        if not execution.pending:
+            return
         is_iceberg = execution.strategy == "ICEBERG"
         for child in execution.children:
-            state = child.state
-            if state != ChildState.PENDING:
-                if is_iceberg and state.is_out:
+            if child.state != _PENDING:
+                if is_iceberg and child.is_out:
                     return  # the next slice shows itself when this one is gone
                 continue
             due_ns = max(child.scheduled_ns, child.retry_ns)
@@ -139,7 +141,7 @@ class AsyncSend:
 
     def _has_equal_in_flight(self, execution: Execution, child: Child) -> bool:
         """Whether a lost answer could not be told apart: another child of the same price and size has none yet."""
-        if not execution.out:
+        if not execution.unanswered:
             return False
         return any(
             one is not child
@@ -183,14 +185,17 @@ class AsyncSend:
     def sent(self, execution: Execution, child: Child, broker_no: str, now_ns: int) -> None:
         """The broker has it. A fill may have said so before."""
         self._context.event(execution, child, "SENT", now_ns, broker_no=broker_no)
-        child.was_live = True
-        child.live_ns = min(child.live_ns, now_ns)
-        if child.state in (ChildState.SENDING, ChildState.UNKNOWN):
+        child.was_live = execution.is_known = True
+        if now_ns < child.live_ns:
+            child.live_ns = now_ns
+        if child.state <= ChildState.UNKNOWN:
             execution.mark(child, child.live_state)
 
     def failed(self, execution: Execution, child: Child, now_ns: int) -> None:
         """It has provably not been carried out and may be later: again after a pause, up to three times in all."""
         config = self._context.config
+        if child.is_escape:
+            execution.escape_attempts -= 1  # it has not been tried: the market has never seen it
         if execution.is_closing or child.generation >= config.max_attempts:
             execution.mark(child, ChildState.CANCELLED if execution.is_closing else ChildState.FAILED)
             self._shrink_hold(execution)
@@ -214,7 +219,7 @@ class AsyncSend:
             self._context.tell(execution, "FS091", said)
             self._context.gateway.freeze(execution.decision.instrument, reason="FS091", frozen=True)
             self.drop_unsent(execution)
-            if execution.out and execution.state is not State.ESCAPING:
+            if execution.out and execution.state is not ESCAPING:
                 self._context.escape(execution, EscapeReason.INTERNAL, EscapeMode.CANCEL_ONLY, now_ns, "FS091")
         else:
             self._shrink_hold(execution)

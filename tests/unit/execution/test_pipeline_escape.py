@@ -83,6 +83,9 @@ def test_a_list_that_shows_the_order_alive_after_its_cancel_has_it_cancelled_aga
     escape(desk, CANCEL)
     desk.pass_time(0.5)
     desk.list_orders(desk.row("B1", 100, 74_900))
+    assert desk.left("CANCEL") == [order_id], "the first has no answer yet"
+    desk.pipeline.on_cancel_taken(order_id, desk.now_ns)
+    desk.list_orders(desk.row("B1", 100, 74_900))
     assert desk.left("CANCEL") == [order_id] * 2
 
 

@@ -53,6 +53,16 @@ def test_a_fill_may_come_before_the_answer_to_its_order(qty):
     assert desk.left() == [order_id]
 
 
+def test_an_answer_after_everything_has_filled_is_nothing_to_tell():
+    desk = Desk()
+    name = desk.submit()
+    (order_id,) = desk.left()
+    desk.fill(order_id, 100)
+    desk.ack(order_id)
+    assert desk.result(name).disposition is Disposition.FILLED
+    assert not desk.codes.told
+
+
 def test_after_five_seconds_a_slow_child_is_told_and_improved():
     desk = Desk()
     name, order_id = desk.working(price=74_900)
@@ -178,6 +188,22 @@ def test_fills_that_cost_more_than_a_third_percent_end_the_improvements():
     assert "GR063" in desk.live(name).codes
     desk.pass_time(20)
     assert not desk.left("AMEND")
+
+
+def test_an_exit_that_costs_more_than_a_third_percent_is_told_of_and_goes_on():
+    desk = Desk()
+    desk.hold_shares(100)
+    sold = desk.submit(desk.decision(side="SELL", price=74_900))
+    order_id = desk.left()[-1]
+    desk.ack(order_id)
+    desk.market.bid, desk.market.ask = 74_000, 74_100
+    prices = []
+    for _ in range(3):
+        desk.pass_time(5)
+        prices.append(desk.message("AMEND").limit)
+        desk.amended(order_id)
+    assert prices == [74_800, 74_700, 74_600]
+    assert "GR063" in desk.live(sold).codes
 
 
 def test_sixty_seconds_with_a_part_filled_cancel_the_rest_and_wait_for_how_it_ended():

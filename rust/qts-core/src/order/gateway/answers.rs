@@ -90,6 +90,22 @@ pub struct FillOutcome {
     pub fill: Option<FillPayload>,
 }
 
+impl Answer {
+    /// Name in contracts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "ACCEPTED",
+            Self::Rejected(_) => "REJECTED",
+            Self::Lost => "LOST",
+            Self::Amended => "AMENDED",
+            Self::AmendRefused => "AMEND_REFUSED",
+            Self::CancelRefused => "CANCEL_REFUSED",
+            Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
+        }
+    }
+}
+
 impl Gateway {
     /// Notes the broker's number of an order; false if it is another order's.
     pub fn note_number(&mut self, id: OrderId, number: &str) -> bool {
@@ -149,6 +165,7 @@ impl Gateway {
                 self.end_amend(id, answer == Answer::Amended);
                 self.table.known(id).copied().ok_or(OrderError::NotWorking(id))
             }
+            Answer::CancelRefused if before.state != OrderState::CancelPending => Ok(before),
             Answer::CancelRefused => {
                 let event = if before.filled.0 > 0 {
                     OrderEvent::CancelRefusedPartly

@@ -75,15 +75,13 @@ mod tests {
     use super::super::{Answer, BrokerFill, FillState, GatewayConfig};
     use super::*;
     use crate::event::{Side, Track};
-    use crate::instrument::{InstrumentId, InstrumentTable};
+    use crate::instrument::InstrumentId;
     use crate::safety::ActionClass;
     use crate::sim::matcher::{OrderKind, TimeInForce};
-    use crate::testing::krx_share;
+    use crate::testing::krx_table;
 
     fn gateway() -> Gateway {
-        let mut table = InstrumentTable::default();
-        table.add(krx_share("005930")).unwrap();
-        Gateway::new(Arc::new(table), Money(10_000_000), GatewayConfig::default()).unwrap()
+        Gateway::new(Arc::new(krx_table(&["005930"])), Money(10_000_000), GatewayConfig::default()).unwrap()
     }
 
     fn order(id: u64, numbers: &[String]) -> Restored<'_> {
