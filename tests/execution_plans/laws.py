@@ -16,6 +16,8 @@ EXIT_FREE_NS = 12 * S
 """Time in which nothing hinders an exit, after which it has to have left."""
 ABSENT_NS = 58 * S
 """Shortest time that an absence takes: a minute from when the order was handed out, and it may wait for its record."""
+PERMIT_NS = 1 * S
+"""How long a permit lasts: what is handed out in time may leave so much later, when its record is durable."""
 LOOK_NS = 500 * MS
 _UNKNOWABLE = frozenset({"509193", "SIM00001"})
 """Codes of refusals that may meet a sound request: halted since, an amendment still on its way."""
@@ -31,8 +33,8 @@ _EDGES = {
 """Spec 15 §5.1, written down once more; ESCAPING to itself is a wider mode or a further attempt."""
 
 
-class Broken(AssertionError):  # noqa: N818 - a law is broken
-    """A law does not hold."""
+class Broken(BaseException):
+    """A law does not hold. Not an `Exception`: those the pipeline survives."""
 
     def __init__(self, law: str, text: str) -> None:
         super().__init__(f"{law}: {text}")
@@ -198,7 +200,7 @@ class Judge:
             if execution.decision.instrument == order.instrument and name in self._selling:
                 raise Broken("overlap", f"an entry of {order.symbol} leaves while the exit {name} lives")
         decision = world.decisions.get(order.execution_id)
-        if decision is not None and now_ns > decision.deadline_ns:
+        if decision is not None and now_ns > decision.deadline_ns + PERMIT_NS:
             raise Broken("deadline", f"an entry of {order.symbol} leaves {now_ns - decision.deadline_ns} ns late")
 
     def _sale(self, order_id: int, order: Order, more: int) -> None:
