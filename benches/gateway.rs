@@ -2,7 +2,8 @@
 //! message, with nothing and with a hundred orders of others working.
 
 #![allow(missing_docs, reason = "criterion's macros make an entry point")]
-#![allow(clippy::expect_used, reason = "a bench that cannot start ends")]
+#![allow(clippy::expect_used, clippy::arithmetic_side_effects, reason = "a bench that cannot go on ends")]
+#![allow(clippy::disallowed_methods, reason = "it measures its own time")]
 
 use std::hint::black_box;
 use std::sync::Arc;
