@@ -4,7 +4,6 @@ import asyncio
 import sys
 
 from qts.broker.sim_book import SimBook
-
 from qts.broker.sim_server import SimServer
 
 from . import fast_time
@@ -14,7 +13,7 @@ from .execution_script import SYMBOLS, TOPS, broker_state
 async def main(clock: fast_time.FastClock) -> None:
     book = SimBook.from_state(broker_state())
     for one, top in TOPS.items():
-        book.quote(SYMBOLS[one], *top, now_ns=clock.now_ns())
+        book.quote(symbol=SYMBOLS[one], **top._asdict(), now_ns=clock.now_ns())
     server = SimServer(book, clock)
 
     def ready(port: int) -> None:

@@ -98,15 +98,33 @@ class MarkedLine(Line):
     def __init__(self, *given, places: Places, **named) -> None:
         super().__init__(*given, **named)
         self._places = places
+        self._deeds: dict[int, str] = {}
 
     async def open(self) -> None:
         await super().open()
-        self._writer = Marked(self._writer, "socket", frozenset({"write"}), self._places)
+        self._writer, self._bare = self, self._writer  # which stands between the connection and its writer
+
+    async def ask(self, do: str, fields):
+        self._deeds[self._next] = self._doing = do
+        return await super().ask(do, fields)
+
+    async def ask_list(self, do: str, **fields):
+        self._deeds[self._next] = self._doing = do
+        return await super().ask_list(do, **fields)
+
+    def write(self, data: bytes) -> None:
+        self._places(f"write.{self._doing}<")
+        self._bare.write(data)
+        self._places(f"write.{self._doing}>")
+
+    def is_closing(self) -> bool:
+        return self._bare.is_closing()
 
     def _take(self, line) -> None:
-        self._places("socket.answer<")
+        deed = self._deeds[line["id"]]
+        self._places(f"answer.{deed}<")
         super()._take(line)
-        self._places("socket.answer>")
+        self._places(f"answer.{deed}>")
 
 
 class MarkedBroker(SimSocketBroker):
@@ -212,6 +230,7 @@ class Engine:
             probe=self.places,
         )
         self.recovery = await recover(self.live, restored, probe=self.places)
+        self.recovery_places = dict(self.places.passed)
         if not self.recovery.is_open:
             return False
         for step in SCRIPT:
@@ -286,6 +305,7 @@ class Engine:
             "results": {name: [str(result.disposition), result.filled_qty] for name, result in self.results.items()},
             "codes": self.codes.told,
             "recovery": self.recovery.message,
+            "recovery_places": self.recovery_places,
             "places": dict(self.places.passed),
         }
 

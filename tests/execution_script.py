@@ -77,5 +77,5 @@ SCRIPT = (
     Step("withdraw", D, "ENTRY", 20, 40_000, escape="CANCEL_ONLY", escape_when="LIVE"),
     Step("slices", A, "ENTRY", 120, 10_010, horizon_ms=6_000),
     Step("sell-b", B, "EXIT", 30, 20_000),
-    Step("late-exit", A, "EXIT", 70, 10_060),  # nobody pays so much: it is amended down, or finished at the market
+    Step("late-exit", A, "EXIT", 70, 10_020),  # nobody pays so much yet: it is amended down
 )

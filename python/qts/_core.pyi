@@ -642,6 +642,31 @@ class Gateway:
         """Book external cash to the account and to a pool, or to what is unallocated; negative = taken away."""
     def split(self, instrument: int, numerator: int, denominator: int) -> list[SplitRow]:
         """Turn every `denominator` of an instrument held into `numerator`, as `StepEngine.split`."""
+    def restore_order(
+        self,
+        order_id: int,
+        instrument: int,
+        track: TrackName,
+        side: SideName,
+        kind: KindName,
+        tif: TifName,
+        limit: int,
+        qty: int,
+        *,
+        action: str,
+        broker_nos: Sequence[str],
+        submitted_ns: int,
+        now_ns: int,
+        amend: tuple[int, int] | None = None,
+        lease: int = 0,
+    ) -> str:
+        """Take in an order of the process before this one, as its journal knew it; no gate is asked. Return its state.
+
+        It is ACCEPTED if it has numbers, `broker_nos`, oldest first, else UNKNOWN. `amend` are price and quantity of an
+        amendment without an answer. Its fills and its end follow as from a broker. ValueError: it is known already.
+        """
+    def restore_position(self, instrument: int, track: TrackName, qty: int, cost_total: int, opened_ns: int) -> None:
+        """Take over a holding of the day before, as `position` told it."""
     def new_day(self) -> None:
         """Forget the orders that have ended, with their numbers and fills."""
 
@@ -715,6 +740,23 @@ class StepEngine:
         """Set who runs pipeline cycles: callable(cause, scheduled_ns, [(handler number, intent), ...])."""
     def set_p0_handler(self, call: Callable[[FillEvent | OrderEvent], object]) -> None:
         """Set who hears of booked fills and ended orders."""
+    def set_answer_handler(
+        self, call: Callable[[Literal["ACCEPTED", "AMENDED", "AMEND_REFUSED", "CANCEL_REFUSED"], int, int], object]
+    ) -> None:
+        """Set who hears what the venue says of orders sent with `send`: callable(what, order id, now_ns).
+
+        Fills and ends come to the P0 handler. The gateway knows it already.
+        """
+    def set_timer_handler(self, call: Callable[[int], object]) -> None:
+        """Set who is called when timers are due: callable(now_ns), once for all that are due at one moment."""
+    def set_timer(self, instrument: int, at_ns: int) -> None:
+        """Have the timer handler called at `at_ns`, or as soon as time moves on if that is past.
+
+        At one moment the venue comes first, then records, timers and cycles. An instrument that has never shown a quote
+        gives no market to wait in between its records: its timer fires behind its first record at or after `at_ns`,
+        once what that did to orders is known. What is pending when the data end fires then, each at its time, as do
+        timers set meanwhile for no later than the last of them; the end of the session and the last cycle follow.
+        """
     def run(self, until_ns: int | None = None, *, max_records: int | None = None) -> Literal["until", "pause", "end"]:
         """Run until `until_ns`, for about `max_records` records, or until nothing is left.
 

@@ -29,7 +29,8 @@ class Journal:
         self._durable_ns.append(max(last_ns, now_ns + self.delay_ns))
         if self.heard is not None:
             self.heard(kind, kept)
-        self._story("journal", "{} {}", kind, kept)
+        if self._story.told:
+            self._story("journal", "{}", _told(kind, kept))
         return len(self.rows)
 
     def durable_ns(self, seq: int) -> int:
@@ -44,6 +45,22 @@ class Journal:
         """Hash over everything, byte by byte."""
         text = json.dumps(self.rows, ensure_ascii=False, separators=(",", ":"), default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told(kind: str, record: dict) -> str:
+    """Return a record in the words of a story."""
+    if kind == "EXECUTION_STATE":
+        what = f"{record['execution_id']} {record['before']} -> {record['after']} {record['why']}"
+        more = ("strategy", "qty", "reason", "mode", "disposition", "filled", "unsent", "cancelled", "residual")
+    elif kind == "ORDER_INTENT":
+        what = f"{record['split_id']} order {record['order_id']} {record['action']}"
+        more = ("side", "kind", "limit", "qty")
+    elif kind == "ORDER_EVENT":
+        what = f"{record['split_id']} order {record['order_id']} {record['event']}"
+        more = ("broker_no", "kind", "code", "text")
+    else:
+        what, more = f"order {record.get('order_id')}", ("event_id", "qty", "price")
+    return f"{kind} {what} " + " ".join(f"{name}={record[name]}" for name in more if record.get(name) not in (None, ""))
 
 
 class Codes:

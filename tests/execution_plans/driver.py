@@ -17,6 +17,8 @@ SILENT_NS = 3 * S
 """Silence of the stream, with orders at the broker, after which a list is asked for; at once if it is down."""
 AMEND_LOST_NS = 2 * S
 """After that a list that shows an order as it was says that its amendment came to nothing."""
+AMENDED_AWAY_NS = 60 * S
+"""How long lists have to call an order ended whose amendment is in doubt: it may live on under a number they lack."""
 
 
 class Driver:
@@ -74,7 +76,7 @@ class Driver:
     def _do(self, command) -> None:
         action = command.action
         if action == "CLOSED":
-            self._story("closed", "{}", command.result)
+            self._tell_of(command.result)
             self.results.append(command.result)
             self._watch.on_result(command.result)
         elif action == "QUERY":
@@ -87,6 +89,12 @@ class Driver:
                 self.write(command)
             else:
                 self._moments.at(durable_ns, self._write_and_pump, command)
+
+    def _tell_of(self, result) -> None:
+        if self._story.told:
+            what = f"{result.side} {result.filled_qty} of {result.precheck_qty} ({result.original_qty}) {result.reason}"
+            who = f"{result.execution_id} {result.final_state} {result.disposition}"
+            self._story("closed", "{}: {} {}", who, what, ",".join(result.codes))
 
     def _write_and_pump(self, command) -> None:
         self.write(command)
@@ -212,7 +220,8 @@ class Driver:
 
     def hear(self, event) -> None:
         """Take one notice of the stream."""
-        self._story("stream", "{}", event)
+        if self._story.told:
+            self._story("stream", "{}", _said(event))
         self.take(event)
         self.pump()
 
@@ -302,7 +311,8 @@ class Driver:
             self._query("FILLS")
         else:
             rows, self._listing = self._listing, None
-            self._story("answer", "orders {}; {} fills", rows, len(answer[1]))
+            if self._story.told:
+                self._story("answer", "list: {}; {} fills", "; ".join(map(_row, rows)), len(answer[1]))
             self.listing(rows, answer[1])
         if self._listing is None and self._again:
             self._again = False
@@ -357,7 +367,8 @@ class Driver:
             return
         now_ns = self._moments.now_ns
         first_ns = self._gone.setdefault(row.broker_no, now_ns)
-        if booked < filled[order_id] or first_ns == now_ns:
+        doubtful_ns = AMENDED_AWAY_NS if order_id in self._amends_lost else 1
+        if booked < filled[order_id] or now_ns < first_ns + doubtful_ns:
             self._moments.after(100 * MS, self._ask_and_pump)
             return
         self._close(order_id, "CANCELLED")
@@ -386,6 +397,22 @@ class Driver:
         if not wire.is_stream_up or now_ns - wire.heard_ns >= SILENT_NS:
             wire.heard_ns = now_ns
             self._ask_and_pump()
+
+
+def _said(event) -> str:
+    """Return a notice in the words of a story."""
+    number = event.broker_no.lstrip("0")
+    if isinstance(event, FillEvent):
+        return f"FILL {event.event_id.lstrip('0')} of {number}: {event.side} {event.qty} @ {event.price}"
+    original = f" for {event.original_no.lstrip('0')}" if event.original_no else ""
+    return f"{event.kind} {number}{original}, {event.remaining_qty} left"
+
+
+def _row(row) -> str:
+    """Return a row of a list in the words of a story."""
+    original = f" for {row.original_no.lstrip('0')}" if row.original_no else ""
+    state = "live" if row.is_live else "over"
+    return f"{row.broker_no.lstrip('0')}{original} {row.side} {row.filled_qty}/{row.qty} @ {row.limit} {state}"
 
 
 _ENDS = frozenset({"CANCELLED", "REJECTED", "EXPIRED"})

@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     adv: int
     profile: bool
     orders_per_s: int
+    deadline_ms: int
+    """How long a decision may be acted on."""
     out_ms: int
     """Time to the broker and back, each."""
     exchange_ms: int
@@ -63,7 +65,7 @@ class Plan(NamedTuple):
     weather: Weather
 
 
-_QTY = (1, 7, 30, 60, 99, 100, 101, 140, 300, 500, 1_200)
+_QTY = (1, 7, 30, 60, 99, 100, 101, 140, 203, 300, 505, 1_200)
 _SHORT_MS = (0, 1, 20, 40, 41, 90, 150, 400, 900, 1_000, 1_500, 2_500, 3_100)
 _LONG_MS = (5_000, 5_100, 8_000, 10_000, 12_000, 20_000, 30_000, 45_000, 61_000, 75_000, 95_000)
 _ESCAPES = (
@@ -89,7 +91,7 @@ def plan_of(seed: int) -> Plan:
     at_ms = 0
     for _ in range(dice.choice((1, 2, 2, 3, 3, 4, 5, 7))):
         at_ms += _pause(dice)
-        steps.append(_step(dice, at_ms, count))
+        steps.append(_step(dice, at_ms, count, tuple(n for n in range(count) if held[n])))
         if dice.random() < 0.5:
             steps.append(_reaction(dice, at_ms + dice.choice(_SHORT_MS), steps[-1]))
     at_ms += dice.choice((200, 3_000, 20_000))
@@ -102,8 +104,9 @@ def plan_of(seed: int) -> Plan:
         adv=dice.choice((0, 0, 0, 20_000, 3_000_000)),
         profile=dice.random() < 0.25,
         orders_per_s=dice.choice((8, 8, 8, 5, 20)),
+        deadline_ms=dice.choice((60_000, 60_000, 60_000, 12_000, 3_000)),
         out_ms=dice.choice((1, 5, 10, 10, 30)),
-        exchange_ms=0,
+        exchange_ms=dice.choice((0, 0, 0, 3, 25)),
         steps=tuple(sorted(steps, key=lambda step: step.at_ms)),
         weather=weather_of(seed),
     )
@@ -120,7 +123,7 @@ def _pause(dice: Random) -> int:
     return dice.choice(_SHORT_MS) if dice.random() < 0.75 else dice.choice(_LONG_MS)
 
 
-def _step(dice: Random, at_ms: int, count: int) -> Step:
+def _step(dice: Random, at_ms: int, count: int, held: tuple[int, ...]) -> Step:
     """What somebody wants: mostly entries and exits."""
     one = dice.randrange(count)
     draw = dice.random()
@@ -128,13 +131,14 @@ def _step(dice: Random, at_ms: int, count: int) -> Step:
         return _entry(dice, at_ms, one)
     if draw < 0.85:
         how = dice.choice(("LIMIT", "LIMIT", "MARKET", "PROTECTIVE"))
+        one = dice.choice(held or (one,))
         return Step(at_ms, "EXIT", one, dice.choice((0, 0, *_QTY)), dice.choice((0, 0, 0, 1, 3)), how=how)
     return _trouble(dice, at_ms, one)
 
 
 def _entry(dice: Random, at_ms: int, one: int) -> Step:
     how = dice.choice(("LIMIT", "LIMIT", "LIMIT", "MARKET"))
-    horizon_ms = dice.choice((0, 0, 0, 0, 5_000, 30_000))
+    horizon_ms = dice.choice((0, 0, 0, 5_000, 12_000, 30_000))
     return Step(at_ms, "ENTER", one, dice.choice(_QTY), dice.choice((0, 0, -1, -1, -2, -4, 1)), horizon_ms, how)
 
 

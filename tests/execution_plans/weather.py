@@ -64,7 +64,7 @@ class Faults(FaultPlan):
     """The fault plan of a weather; remembers which faults it injected."""
 
     def __init__(self, weather: Weather, start_ns: int) -> None:
-        super().__init__(weather.seed, weather.rates, until_ns=start_ns + weather.for_ms * MS)
+        super().__init__(weather.seed, weather.rates, from_ns=start_ns, until_ns=start_ns + weather.for_ms * MS)
         self._without = weather.without
         self._key: Key = ("", 0)
         self.keys: list[tuple[Key, str]] = []

@@ -110,7 +110,8 @@ class Wire:
             answer = self._exchange.carry_out(kind, order_id, message)
             if answer[0] == "REJECT":
                 self.refused(kind, order_id, message, answer)
-            self._story("exchange", "{} of order {}: {}", kind, order_id, answer)
+            if kind not in _LISTS:
+                self._story("exchange", "{} of order {}: {}", kind, order_id, answer)
         if fault is not None and kind in _LISTS:
             answer = ("ACK", spoiled(answer[1], fault))
         if what == "LOST_AFTER":

@@ -14,7 +14,7 @@ from ..scenario_market import DAY, KST_S
 from .diary import Codes, Journal, Story
 from .driver import Driver
 from .exchange import Exchange
-from .laws import LOOK_NS, Judge
+from .laws import LOOK_NS, Broken, Judge
 from .market import Market, catalog
 from .moments import MS, Moments, S
 from .steps import Steps
@@ -141,9 +141,12 @@ class World:
         """Buy what is held at the start, before anything can go wrong."""
         for n, qty in enumerate(self.plan.held):
             if qty:
-                self._buy_at_start(self.market.instruments[n], qty)
-                self.moments.now_ns += S
+                self.moments.after(n * S, self._buy_at_start, self.market.instruments[n], qty)
+        while self.moments.next_ns < START_NS:
+            self.moments.step()
         self.moments.now_ns = START_NS
+        for instrument, top in self.market.tops.items():
+            self.exchange.show(instrument, top)
         self.pipeline.open_for_entries()
         self.driver.on_live = self._watch
         self.driver.pump()
@@ -169,9 +172,7 @@ class World:
         self.wire.arrivals[permit.order_id] = 1
         self.judge.bought(permit.order_id, message)
         self.gateway.on_ack(permit.order_id, answer[1], now_ns)
-        for event in self.exchange.take_events():
-            self.driver.take(event)
-        self.exchange.show(instrument, self.market.tops[instrument])
+        self.wire.publish()
 
     def _settle(self, calm_ns: int) -> None:
         """Let what is under way arrive, read the lists once more, and have the operator close what is stuck."""
@@ -199,9 +200,9 @@ def play(plan, *, told: bool = False) -> Outcome:
     failure: BaseException | None = None
     try:
         world.run()
-    except Exception as error:
+    except (Exception, Broken) as error:
         failure = error
-        world.story("BROKEN", "{}", repr(error))
+        world.story("BROKEN", "{}: {}", type(error).__name__, error)
     return Outcome(
         plan, failure, world.journal, world.counts(), [key for key, _ in world.faults.keys], world.story.lines
     )

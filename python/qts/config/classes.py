@@ -37,8 +37,12 @@ _SAFETY: Final = "engine/safety.py"
 _ANOMALIES: Final = "safety/anomaly.py"
 _EXECUTION: Final = "engine/execution.py"
 """Where the composition root hands the keys of the execution room over."""
+_LIVE_BROKER: Final = "engine/live_broker.py"
+"""Where it would connect a broker whose answers take time."""
 _FAILOVER: Final = "engine/failover.py"
 """Where it would choose between two brokers."""
+_FAIL_CODES: Final = "engine/fail_codes.py"
+"""Where it would tell executions for which code safety has failed."""
 
 _RULES: Final[Mapping[str, KeyClass]] = {
     "mode": KeyClass("DANGER", "RESTART"),
@@ -72,7 +76,11 @@ _RULES: Final[Mapping[str, KeyClass]] = {
     "exec.send.unknown_resolve_ms": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
     "exec.adjust.max_slippage_pct": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
     "exec.adjust.max_adjustment_rounds": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
+    "exec.fill": KeyClass("STABLE", "RESTART", reader=_LIVE_BROKER),
+    "exec.fill.poll_interval_ms": KeyClass("STABLE", "RESTART", reader=_EXECUTION),
+    "exec.network_ms": KeyClass("STABLE", "RESTART", reader=_LIVE_BROKER),
     "exec.escape": KeyClass("DANGER", "RESTART", reader=_EXECUTION),
+    "exec.escape.flatten_on_fail_codes": KeyClass("DANGER", "RESTART", reader=_FAIL_CODES),
     "exec.escape.loss_threshold_pct": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),
     "exec.failover": KeyClass("DANGER", "RESTART", "false", reader=_FAILOVER),
     "exec.max_inflight_executions": KeyClass("DANGER", "RESTART", "lower", reader=_EXECUTION),

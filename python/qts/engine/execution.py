@@ -6,7 +6,7 @@ happens on the engine's thread, inside its handlers, so that the same input give
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qts._core import PermitRefused
 from qts.broker.contracts import OrderRequest
@@ -30,7 +30,8 @@ from qts.strategy.contracts import EXIT_PHASES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts._core import FillEvent, OrderEvent, StepEngine
+    from qts._core import FillEvent, Gateway, OrderEvent, SendPermit, StepEngine
+    from qts.broker.contracts import OrderType, Side, TimeInForce, Track
     from qts.codes import EngineFault
     from qts.data import RunStore
     from qts.engine.capital import CapitalDesk
@@ -56,6 +57,8 @@ _MS_NS: Final = 1_000_000
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 _UP: Final = (True, True)
 """A simulated venue is always there, and so is what it says."""
+_BY: Final = "the end of the session"
+"""Who leaves what an escape could not sell."""
 _DAILY_LIMIT: Final = "GR062"
 _BLOCKED: Final = "STATE_BLOCKED"
 
@@ -119,7 +122,7 @@ class SteppedExecutions:
         self._journal = AheadJournal(store, self._on_journal)
         self._sizes = [Sizes(one.lot, 10**one.qty_scale, one.value_div) for one in terms]
         self.pipeline = ExecutionPipeline(
-            gateway=core.gateway,
+            gateway=StepGateway(core.gateway),
             market=market,
             stance=self._exec_stance,
             link=lambda: _UP,
@@ -264,7 +267,7 @@ class SteppedExecutions:
         if event.kind in _FILLS:
             self._on_fill(event, running, sent)  # type: ignore[arg-type]  # told apart by its kind
         else:
-            self._on_end(event, sent, now_ns)  # type: ignore[arg-type]
+            self._on_end(event, running, sent, now_ns)  # type: ignore[arg-type]
         self._carry_out(now_ns)
 
     def _on_fill(self, fill: FillEvent, running: Running, sent: Sent) -> None:
@@ -285,7 +288,7 @@ class SteppedExecutions:
             )
         )
 
-    def _on_end(self, end: OrderEvent, sent: Sent, now_ns: int) -> None:
+    def _on_end(self, end: OrderEvent, running: Running, sent: Sent, now_ns: int) -> None:
         if end.kind == "ORDER_REJECTED":
             if sent.ack_ns is None:
                 self.pipeline.on_rejected(end.order_id, "PERMANENT", end.reason, end.reason, now_ns)
@@ -293,8 +296,17 @@ class SteppedExecutions:
                 self.pipeline.on_order_end(end.order_id, "REJECTED", now_ns)
         elif end.reason == "SESSION_END":
             self.pipeline.on_order_end(end.order_id, "EXPIRED", now_ns)
+            if running.execution_id in self.pipeline.live:  # the parts that were still to come belong to this session
+                self._end(running, EscapeReason.SESSION_END, now_ns)
+                self._leave(running, now_ns)
         else:
             self.pipeline.on_order_end(end.order_id, "CANCELLED", now_ns)
+
+    def _leave(self, running: Running, now_ns: int) -> None:
+        """Give up an escape that the session has ended: nobody is here to take it over, and the next exit can."""
+        execution = running.execution
+        if execution is not None and execution.state is State.ESCAPING and not execution.out:
+            self.pipeline.acknowledge(running.execution_id, _BY, now_ns)
 
     def _on_answer(self, kind: str, order_id: int, now_ns: int) -> None:
         """Take in what the venue says to a request."""
@@ -304,7 +316,7 @@ class SteppedExecutions:
         self._at(now_ns)
         running, sent = known
         pipeline = self.pipeline
-        if kind == "ACK":
+        if kind == "ACCEPTED":
             sent.ack_ns = now_ns
             sent.is_now("ACCEPTED", now_ns)
             pipeline.on_sent(order_id, str(order_id), now_ns)
@@ -313,9 +325,9 @@ class SteppedExecutions:
         elif kind == "AMENDED":
             self._amended(order_id, sent)
             pipeline.on_amended(order_id, str(order_id), now_ns)
-        elif kind == "AMEND_REJECTED":
+        elif kind == "AMEND_REFUSED":
             pipeline.on_amend_rejected(order_id, "ALREADY_DONE", kind, "", now_ns)
-        elif kind == "CANCEL_REJECTED":
+        elif kind == "CANCEL_REFUSED":
             pipeline.on_cancel_rejected(order_id, "ALREADY_DONE", kind, "", now_ns)
         self._carry_out(now_ns)
 
@@ -327,9 +339,9 @@ class SteppedExecutions:
             if order.order_id == order_id:
                 order.request = order.request._replace(limit_price=sent.price, qty=sent.qty)
 
-    def _on_timer(self, instrument: int, now_ns: int) -> None:
+    def _on_timer(self, now_ns: int) -> None:
         """Do what is due."""
-        self._armed.pop(instrument, None)
+        self._armed = {instrument: at_ns for instrument, at_ns in self._armed.items() if at_ns > now_ns}
         self._at(now_ns)
         self.pipeline.on_timer(now_ns)
         self._carry_out(now_ns)
@@ -356,12 +368,12 @@ class SteppedExecutions:
         elif isinstance(command, Modify):
             try:
                 self._ahead(command)
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_amend_not_sent(command.order_id, str(refused), now_ns)
         elif isinstance(command, Cancel):
             try:
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_cancel_not_sent(command.order_id, str(refused), now_ns)
         # A query is for answers that are lost. Those of a simulated venue are not, they only take their time.
@@ -371,7 +383,7 @@ class SteppedExecutions:
         try:
             self._ahead(command)
             self._adopt(running, command, now_ns)
-            self._core.send(command.permit)
+            self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
         except PermitRefused as refused:
             self._disown(command.order_id)
             self.pipeline.on_not_sent(command.order_id, str(refused), now_ns)
@@ -451,9 +463,9 @@ class SteppedExecutions:
             if at_ns < due.get(instrument, NEVER):
                 due[instrument] = at_ns
         for instrument, at_ns in due.items():
-            if self._armed.get(instrument) != at_ns:
+            if at_ns < self._armed.get(instrument, NEVER):  # one that is set for an earlier time looks again then
                 self._armed[instrument] = at_ns
-                self._core.set_timer(instrument, max(at_ns, self._now_ns))
+                self._core.set_timer(instrument, at_ns)
 
     # What is told
 
@@ -465,9 +477,61 @@ class SteppedExecutions:
         self._supervisor().fail(fault.code, fault.found, "execution")
 
     def finish(self, now_ns: int) -> None:
-        """Write down what is still under way at the end of a run."""
+        """End what is under way at the end of a run; write down what cannot be ended, because an order is out."""
         for running in tuple(self._running.values()):
+            self._end(running, EscapeReason.SESSION_END, now_ns)
+        for command in self.pipeline.take_commands():
+            if isinstance(command, Closed):
+                self._closed(command.result)
+        for running in self._running.values():
             self._recorder.began(running, now_ns)
+
+
+class StepGateway:
+    """The gateway of a stepped engine, with market orders that rest.
+
+    The core sends a market order as one that takes what the best quote shows and is gone; KRX keeps what is left of it
+    on the book. So what liquidates is sent as a limit at its bound: it takes what is there now, and what comes.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._request = gateway.request
+        self.precheck = gateway.precheck
+        self.close_hold = gateway.close_hold
+        self.request_amend = gateway.request_amend
+        self.request_cancel = gateway.request_cancel
+        self.on_ack = gateway.on_ack
+        self.on_reject = gateway.on_reject
+        self.on_lost = gateway.on_lost
+        self.on_amended = gateway.on_amended
+        self.on_amend_refused = gateway.on_amend_refused
+        self.on_cancel_refused = gateway.on_cancel_refused
+        self.on_end = gateway.on_end
+        self.on_fill = gateway.on_fill
+        self.order_state = gateway.order_state
+        self.find = gateway.find
+        self.resolve = gateway.resolve
+        self.claim_exit = gateway.claim_exit
+        self.release_exit = gateway.release_exit
+        self.exit_of = gateway.exit_of
+        self.freeze = gateway.freeze
+        self.position = gateway.position
+        self.exposure = gateway.exposure
+
+    def request(
+        self,
+        instrument: int,
+        track: Track,
+        side: Side,
+        kind: OrderType,
+        tif: TimeInForce,
+        limit: int,
+        qty: int,
+        **terms: Any,  # noqa: ANN401 - handed on
+    ) -> SendPermit:
+        """Take an order through the gates; see `GatewayPort.request`."""
+        del kind
+        return self._request(instrument, track, side, "LIMIT", tif, limit, qty, **terms)
 
 
 class ExecutionCounts:

@@ -380,7 +380,7 @@ def _unknown(asked: str, known: Iterable[str]) -> UsageError:
         near = [str(one) for one in numbers[:_NEAR]]
     else:
         near = [one for one in ids if asked and one.startswith(asked)][:_NEAR]
-        near = near or get_close_matches(asked, ids, n=_NEAR, cutoff=0.5)
+        near = near or get_close_matches(asked, ids, n=_NEAR, cutoff=0.5) or ids[-_NEAR:]
     return UsageError(
         found=say("unknown_order", name=asked),
         expected=say("near", names=", ".join(near)) if near else say("known_order"),

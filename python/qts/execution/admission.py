@@ -63,6 +63,7 @@ class Admission:
             context.market,
             recovering=self.recovering,
             known=self._known(execution),
+            lot=self._sizes(decision.instrument).lot,
         )
         context.took(execution, "PRECHECK", since, now_ns, "" if result.reason is None else result.reason.value)
         if result.reason is Refusal.BROKER_DISCONNECTED and self._waits_for_link(execution, now_ns):

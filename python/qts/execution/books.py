@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from qts.execution.interfaces import GatewayPort
 
@@ -41,14 +41,15 @@ class LiveGateway(GatewayPort, Protocol):
         qty: int,
         *,
         action: ActionClass,
-        state: Literal["UNKNOWN", "ACCEPTED"],
         broker_nos: Sequence[str],
         submitted_ns: int,
+        now_ns: int,
         amend: tuple[int, int] | None = None,
-    ) -> None:
-        """Take in an order as it was when the process before this one ended; no gate is asked.
+    ) -> str:
+        """Take in an order as it was when the process before this one ended; no gate is asked. Return its state.
 
-        `broker_nos` are its numbers, oldest first, `amend` the price and quantity of an amendment without an answer.
-        Its fills and its end follow as they come from a broker. ValueError: an order of that number is there.
+        `broker_nos` are its numbers, oldest first: with one it is ACCEPTED, without UNKNOWN. `amend` are price and
+        quantity of an amendment without an answer. Its fills and its end follow as from a broker. ValueError: an order
+        of that number is there.
         """
         ...

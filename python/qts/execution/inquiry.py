@@ -202,13 +202,14 @@ class Inquiry:
     def _tell_ends(self, rows: Sequence[BrokerOrder]) -> bool:
         """Tell what has ended; False if a row says something that the books do not show yet."""
         is_settled = True
+        executed = self.filled_by(rows)
         for row in rows:
             if row.is_live or (order_id := self._gateway.find(row.broker_no)) is None or order_id in self._busy:
                 continue
             state, filled, _, newest = self._gateway.order_state(order_id)
             if state in _ENDED or newest != row.broker_no:
                 continue
-            if row.filled_qty > filled:
+            if executed[order_id] > filled:
                 is_settled = False  # a fill is missing: it is booked before the end is
             elif self._gateway.order_doubts(order_id)[0] and not self._is_seen_twice(row):
                 is_settled = False
@@ -218,6 +219,14 @@ class Inquiry:
                 self._probe("inquiry.ended")
                 self._pipeline.on_order_end(order_id, "CANCELLED", now_ns)
         return is_settled
+
+    def filled_by(self, rows: Sequence[BrokerOrder]) -> Mapping[int, int]:
+        """Return what has been filled of each of our orders by a list, under all numbers of each."""
+        filled: dict[int, int] = {}
+        for row in rows:
+            if (order_id := self._gateway.find(row.broker_no)) is not None:
+                filled[order_id] = filled.get(order_id, 0) + row.filled_qty
+        return filled
 
     def _is_seen_twice(self, row: BrokerOrder) -> bool:
         """Whether an earlier list has said so too.

@@ -132,7 +132,9 @@ class FillIntake:
         if isinstance(event, FillEvent) and (event.qty <= 0 or event.price <= 0):
             self._report_incomplete(event)
             return
-        order_id = self._gateway.find(event.broker_no)
+        if not isinstance(event, FillEvent) and event.kind in {"ACCEPTED", "AMENDED"}:
+            return  # the answer says so too, and says more
+        order_id = self._gateway.find(_owner(event))
         if order_id is None:
             self._park(event)
         else:
@@ -142,7 +144,7 @@ class FillIntake:
         """Look for the orders of what is parked: a number has become known."""
         parked, self._parked = self._parked, deque()
         for since, event in parked:
-            order_id = self._gateway.find(event.broker_no)
+            order_id = self._gateway.find(_owner(event))
             if order_id is None:
                 self._parked.append((since, event))
             else:
@@ -254,3 +256,10 @@ class FillIntake:
     def _key(event: StreamEvent) -> str:
         what = event.event_id if isinstance(event, FillEvent) else event.kind
         return f"{event.broker_no}/{what}"
+
+
+def _owner(event: StreamEvent) -> str:
+    """The number by which the order of an event is found: what is refused with an original was a request about that."""
+    if not isinstance(event, FillEvent) and event.kind == "REJECTED" and event.original_no:
+        return event.original_no
+    return event.broker_no

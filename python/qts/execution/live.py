@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from qts.execution.reconcile import Report
 
 _MS_NS: Final = 1_000_000
+_POLL_CALLS: Final = 4
+"""A poll is two questions, and polls use half of what the broker allows in questions."""
 
 _TEXTS: Final = Phrasebook(
     {
@@ -46,6 +48,7 @@ _TEXTS: Final = Phrasebook(
             "{task} ended by an error of this program: {error}",
             "{task} 작업이 프로그램 오류로 끝났습니다: {error}",
         ),
+        "at_exchange": ("refused at the exchange", "거래소가 거부했습니다"),
     }
 )
 
@@ -118,9 +121,10 @@ class LiveExecution:
         self._is_turning = False
         self._heard_ns = clock.now_ns()
         self._polled_ns = 0
+        self._poll_ns = times.poll_ns
         self._reconcile_due = clock.now_ns() + times.reconcile_ns
         self.settled = asyncio.Event()
-        """Set after each look at the broker's lists, for who waits for doubts to end; who waits clears it."""
+        """Set by a look at the broker's lists that leaves no order in doubt; who waits for that clears it."""
         self.guard = BrokerGuard(codes)
         self.intake = FillIntake(
             gateway=gateway,
@@ -235,9 +239,17 @@ class LiveExecution:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Subscribe, and connect for as long as that takes; then what a restart wants done is done."""
+        """Subscribe, connect for as long as that takes, and take in what was missed; then what a restart wants is done.
+
+        In this order: an order that is cancelled first would be over before its fills are known.
+        """
         self._unsubscribe = self._broker.subscribe_fills(self._on_event)
-        await self.link.connect()
+        self._is_turning = True
+        try:
+            await self.link.connect()
+            await self.inquiry.look()
+        finally:
+            self._is_turning = False
         self._turn()
 
     async def close(self) -> None:
@@ -305,6 +317,8 @@ class LiveExecution:
         poll_due = self._poll_due()
         if poll_due is not None and poll_due <= now_ns:
             self._polled_ns = now_ns
+            rate = max(1, self._broker.capability.queries_per_s)
+            self._poll_ns = max(self._times.poll_ns, _POLL_CALLS * NS_PER_S // rate)
             self.inquiry.ask(POLL)
         if now_ns >= self._reconcile_due:
             self._reconcile_due = now_ns + self._times.reconcile_ns
@@ -317,7 +331,7 @@ class LiveExecution:
         if not self._has_orders() or not self._broker.is_connected:
             return None
         begin_ns = self._heard_ns + self._times.stream_silence_ns if self._broker.is_stream_up else self._polled_ns
-        return max(begin_ns, self._polled_ns + self._times.poll_ns, self.inquiry.asked_ns + self._times.poll_ns)
+        return max(begin_ns, self._polled_ns + self._poll_ns, self.inquiry.asked_ns + self._poll_ns)
 
     def _is_entry(self, command: Carried) -> bool:
         execution = self._pipeline.live.get(command.execution_id)
@@ -355,22 +369,24 @@ class LiveExecution:
         self._turn()
 
     def _on_end(self, order_id: int, notice: OrderNotice) -> None:
-        """An order has ended, or changed, as the stream tells it: behind every fill that it told before."""
-        if notice.kind == "ACCEPTED" or notice.kind == "AMENDED":
-            return  # the answer, or a list, says so too, and says more
+        """An order has ended, or a request about it was refused, behind every fill that the stream told before."""
         now_ns = self._now()
-        _, _, remaining, newest = self._gateway.order_state(order_id)
-        if notice.broker_no != newest:
-            return  # an order that was replaced
-        if notice.remaining_qty != remaining:
-            self._ask("end of another quantity")
-            return
-        if notice.kind == "REJECTED":
-            self._gateway.on_reject(order_id, now_ns)
-        else:
-            self._gateway.on_end(order_id, notice.kind, now_ns)
-        self._probe("end.booked")
-        self._pipeline.on_order_end(order_id, notice.kind, now_ns)
+        state, _, remaining, newest = self._gateway.order_state(order_id)
+        if notice.kind == "REJECTED" and notice.original_no:
+            if state == "CANCEL_PENDING":
+                self._gateway.on_cancel_refused(order_id, now_ns)
+                self._pipeline.on_cancel_rejected(order_id, "TRANSIENT", "", _TEXTS("at_exchange"), now_ns)
+            self._ask("refused at the exchange")  # of an amendment the answer tells, or a list
+        elif notice.broker_no == newest:  # else what was replaced has ended
+            if notice.remaining_qty != remaining:  # it does not say how much was filled: a list does
+                self._ask("ended")
+            if notice.kind == "REJECTED":
+                self._gateway.on_reject(order_id, now_ns)
+                self._pipeline.on_order_end(order_id, "REJECTED", now_ns)
+            elif notice.kind == "CANCELLED" or notice.kind == "EXPIRED":
+                self._gateway.on_end(order_id, notice.kind, now_ns)
+                self._probe("end.booked")
+                self._pipeline.on_order_end(order_id, notice.kind, now_ns)
         self._turn()
 
     def _on_answer(self) -> None:
@@ -378,7 +394,8 @@ class LiveExecution:
         self._turn()
 
     def _on_told(self) -> None:
-        self.settled.set()
+        if not self._pipeline.unknown_orders:
+            self.settled.set()
         self._turn()
 
     def _on_found(self, order_id: int, broker_no: str, now_ns: int) -> None:

@@ -188,6 +188,7 @@ class Reconciler:
                 yield self._difference("POSITION", symbol, symbol, ours.get(symbol, 0), held.get(symbol, 0))
         if abs(self._gateway.cash - cash.cash) > max(CASH_TOLERANCE, abs(cash.cash) // 10_000):
             yield Difference("CASH", "", self._gateway.cash, cash.cash)
+        executed = self._inquiry.filled_by(orders)
         for row in sorted(orders):
             order_id = self._gateway.find(row.broker_no)
             name = f"{row.symbol} {row.broker_no}"
@@ -196,8 +197,8 @@ class Reconciler:
                     yield self._difference("ORPHAN_ORDER", row.symbol, name, 0, row.remaining_qty)
                 continue
             _, filled, _, newest = self._gateway.order_state(order_id)
-            if newest == row.broker_no and row.filled_qty > filled:
-                yield self._difference("ORDER", row.symbol, name, filled, row.filled_qty)
+            if newest == row.broker_no and executed[order_id] > filled:
+                yield self._difference("ORDER", row.symbol, name, filled, executed[order_id])
         for fill in sorted(self._intake.orphans):
             yield self._difference("ORPHAN_FILL", fill.symbol, f"{fill.symbol} {fill.broker_no}", 0, fill.qty)
 

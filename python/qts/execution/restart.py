@@ -80,9 +80,9 @@ def restore(
     An order whose request is on record without an answer is UNKNOWN; it is looked for, never sent again.
     """
     for order in history.orders.values():
-        _restore_order(history, gateway, order)
+        _restore_order(history, gateway, order, now_ns)
     probe("restore.orders")
-    booked = [_restore_fill(gateway, fill, now_ns) for fill in history.fills]
+    booked = [_restore_fill(gateway, fill) for fill in history.fills]
     probe("restore.fills")
     for order in history.orders.values():
         _restore_end(gateway, order, now_ns)
@@ -116,11 +116,11 @@ async def recover(live: LiveExecution, restored: Restored, *, probe: Probe = no_
     await live.start()
     probe("recover.started")
     while True:
-        live.settled.clear()
         report = await live.reconcile()
         probe("recover.compared")
         if report is not None and (report.differences or not live.in_doubt):
             break
+        live.settled.clear()  # nothing has been awaited since the doubts were counted
         if report is None:
             live.inquiry.ask("recovery")
         await live.settled.wait()
@@ -135,7 +135,7 @@ async def recover(live: LiveExecution, restored: Restored, *, probe: Probe = no_
     return Recovery(is_open=True, taken=taken, differences=(), message=message)
 
 
-def _restore_order(history: History, gateway: LiveGateway, order: OrderOnRecord) -> None:
+def _restore_order(history: History, gateway: LiveGateway, order: OrderOnRecord, now_ns: int) -> None:
     execution = history.executions.get(order.execution_id)
     is_entry = execution is not None and execution.decision.intent == "ENTRY" and not order.is_escape
     action: ActionClass = "ENTRY" if is_entry else "RUNNING_EXIT"
@@ -149,17 +149,17 @@ def _restore_order(history: History, gateway: LiveGateway, order: OrderOnRecord)
         order.limit,
         order.qty,
         action=action,
-        state="ACCEPTED" if order.numbers else "UNKNOWN",
         broker_nos=order.numbers,
         submitted_ns=order.asked_ns,
+        now_ns=now_ns,
         amend=order.amend,
     )
 
 
-def _restore_fill(gateway: LiveGateway, fill: FillOnRecord, now_ns: int) -> BookedFill:
+def _restore_fill(gateway: LiveGateway, fill: FillOnRecord) -> BookedFill:
     fees, taxes, _ = gateway.flows()
     state, cumulative, remaining, _ = gateway.on_fill(
-        fill.order_id, fill.event_id, fill.qty, fill.price, fill.fee, fill.tax, now_ns
+        fill.order_id, fill.event_id, fill.qty, fill.price, fill.fee, fill.tax, fill.heard_ns
     )
     fees_after, taxes_after, _ = gateway.flows()
     return BookedFill(

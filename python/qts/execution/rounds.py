@@ -148,9 +148,9 @@ class AdjustRounds:
         return True
 
     def tell_slippage(self, execution: Execution, codes: tuple[str, ...], now_ns: int) -> None:
-        """Report GR063 and FS094, each once an execution: no more improvements, and with FS094 an entry ends."""
+        """Report GR063 and FS094, each once: an entry is improved no more, with FS094 it ends; an exit goes on."""
         for code in codes:
-            execution.wait_only = True
+            execution.wait_only = execution.is_entry
             if code in execution.codes:
                 continue
             decision = execution.decision

@@ -1,29 +1,30 @@
 //! The stepped engine as Python drives it.
 
 mod deliver;
+mod setup;
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
-use qts_core::dispatch::DispatchConfig;
-use qts_core::event::{EventPriority, MetricId, OrderId, Track};
-use qts_core::fixed::{Money, Price, Qty};
+use qts_core::event::{EventPriority, MetricId, OrderId};
+use qts_core::fixed::Money;
 use qts_core::instrument::InstrumentId;
 use qts_core::market::bars::Bar;
 use qts_core::market::source::MergedSource;
+use qts_core::order::OrderState;
 use qts_core::order::gateway::GatewayConfig;
-use qts_core::order::{OrderRequest, OrderState};
-use qts_core::session::{Interest, SessionConfig, SessionError, StepEngine as Core, Yield};
+use qts_core::session::{SessionConfig, SessionError, StepEngine as Core, Yield};
 use qts_core::shadow::{PoolError, SplitRow};
 use qts_core::sim::latency::LatencyModel;
 use qts_io::clock::HostClock;
 
-use deliver::{deliver_cycle, deliver_p0, deliver_tick};
+use deliver::{deliver_answer, deliver_cycle, deliver_p0, deliver_tick, deliver_timer};
+use setup::{Callbacks, TickHandler, TickHandlerSpec, queue_config};
 
 use crate::errors;
 use crate::gateway::{self, Gateway, PermitRefused, SendPermit};
-use crate::instruments::{Instruments, side};
+use crate::instruments::Instruments;
 use crate::journal;
 use crate::sources::{Exclusive, Input};
 use crate::tickspool::TickSpool;
@@ -44,31 +45,6 @@ pub(crate) fn split_row(row: &SplitRow) -> SplitTuple {
     (row.track.name(), before, after, row.after.cost_total.0, row.written_off.0, row.rest)
 }
 
-/// Callable, track name, instrument ids or `None` for all.
-type TickHandlerSpec = (Py<PyAny>, String, Option<Vec<u32>>);
-
-struct TickHandler {
-    call: Py<PyAny>,
-    track: Track,
-    /// `wanted[instrument]`; empty = every instrument.
-    wanted: Vec<bool>,
-}
-
-impl TickHandler {
-    fn wants(&self, instrument: InstrumentId) -> bool {
-        self.wanted.is_empty()
-            || usize::try_from(instrument.0).ok().and_then(|id| self.wanted.get(id)).copied().unwrap_or(false)
-    }
-}
-
-/// Python's side of the run: who is called for what. Shared, so that no call holds the engine borrowed.
-#[derive(Default)]
-struct Callbacks {
-    ticks: Vec<TickHandler>,
-    cycle: Option<Py<PyAny>>,
-    p0: Option<Py<PyAny>>,
-}
-
 /// A simulated account on a simulated venue, driven by recorded or generated market data on one thread.
 ///
 /// Not for use from several threads at once. Prices, quantities and money are integers in the instrument's scales,
@@ -84,31 +60,6 @@ pub(crate) struct StepEngine {
     pending: Vec<(usize, Py<PyAny>)>,
     started: bool,
     closed_bars: Vec<Bar>,
-}
-
-fn queue_config(queues: Option<&Bound<'_, PyDict>>) -> PyResult<DispatchConfig> {
-    let mut config = DispatchConfig::default();
-    let Some(queues) = queues else { return Ok(config) };
-    for (key, value) in queues {
-        let key: String = key.extract()?;
-        let field = match key.as_str() {
-            "p0_capacity" => &mut config.p0_capacity,
-            "p0_spill_capacity" => &mut config.p0_spill_capacity,
-            "p1_capacity" => &mut config.p1_capacity,
-            "p1_batch_size" => &mut config.p1_batch_size,
-            "p2_capacity" => &mut config.p2_capacity,
-            "p2_batch_size" => &mut config.p2_batch_size,
-            "p3_capacity" => &mut config.p3_capacity,
-            "p3_batch_size" => &mut config.p3_batch_size,
-            "p3_sample_period" => {
-                config.p3_sample_period = value.extract()?;
-                continue;
-            }
-            other => return Err(errors::value(format!("unknown queue key {other:?}"))),
-        };
-        *field = value.extract()?;
-    }
-    Ok(config)
 }
 
 #[pymethods]
@@ -230,6 +181,23 @@ impl StepEngine {
         Ok(())
     }
 
+    /// Set who hears what the venue says about orders sent with a permit: callable(what, order id, now_ns).
+    fn set_answer_handler(&mut self, call: Py<PyAny>) -> PyResult<()> {
+        self.callbacks()?.answer = Some(call);
+        Ok(())
+    }
+
+    /// Set who is called when timers are due: callable(now_ns).
+    fn set_timer_handler(&mut self, call: Py<PyAny>) -> PyResult<()> {
+        self.callbacks()?.timer = Some(call);
+        Ok(())
+    }
+
+    /// Have the timer handler called at `at_ns`, or as soon as time moves on if that is past.
+    fn set_timer(&mut self, instrument: u32, at_ns: i64) {
+        self.core.set_timer(InstrumentId(instrument), at_ns);
+    }
+
     /// Run until `until_ns` ("until"), for about `max_records` records ("pause"), or until nothing is left ("end").
     ///
     /// Blocks; lets go of the interpreter lock except while handlers run. Raises whatever a handler raises.
@@ -284,15 +252,7 @@ impl StepEngine {
         limit: i64,
         qty: i64,
     ) -> PyResult<u64> {
-        let request = OrderRequest {
-            instrument: InstrumentId(instrument),
-            track: self::track(track)?,
-            side: self::side(side)?,
-            kind: gateway::kind(kind)?,
-            tif: gateway::tif(tif)?,
-            limit: Price(limit),
-            qty: Qty(qty),
-        };
+        let request = gateway::wanted(instrument, [track, side, kind, tif], limit, qty)?;
         Ok(self.core.submit(request).map_err(errors::session)?.0)
     }
 
@@ -552,6 +512,8 @@ impl StepEngine {
             match item {
                 Yield::Tick(tick) => deliver_tick(slf, &callbacks, &symbols, tick)?,
                 Yield::P0(event) => deliver_p0(py, &callbacks, &symbols, event.kind, &event.payload)?,
+                Yield::Answer { order, answer } => deliver_answer(slf, &callbacks, order, answer)?,
+                Yield::Timer => deliver_timer(slf, &callbacks)?,
                 Yield::Cycle { cause, scheduled_ns } => deliver_cycle(slf, &callbacks, cause, scheduled_ns)?,
                 Yield::Pause => {
                     py.check_signals()?;
@@ -573,11 +535,7 @@ impl StepEngine {
         self.started = true;
         let sources = self.inputs.iter_mut().filter_map(Input::take_source).collect();
         self.core.set_source(Box::new(Exclusive::new(Box::new(MergedSource::new(sources)))));
-        self.core.set_interest(Interest {
-            ticks: !self.callbacks.ticks.is_empty(),
-            p0: self.callbacks.p0.is_some(),
-            cycles: self.callbacks.cycle.is_some(),
-        });
+        self.core.set_interest(self.callbacks.interest());
     }
 
     fn advance(&mut self, py: Python<'_>, until_ns: i64) -> PyResult<Yield> {

@@ -21,26 +21,16 @@ use qts_core::shadow::{PoolError, Position};
 use crate::errors;
 use crate::instruments::{Instruments, side};
 use crate::safety::SafetyWord;
-use crate::views::{place, side_name, track};
+use crate::views::{place, track};
 
 pub(crate) use permit::{OrderRefused, Outgoing, PermitRefused, SendPermit};
-use words::{ListedRow, action, holder, kind_name, listed, tif_name, wanted};
-pub(crate) use words::{kind, tif};
+use words::{ListedRow, WorkingRow, action, holder, listed, working_row};
+pub(crate) use words::{limits, wanted};
 
 use crate::engine::{SplitTuple, split_row};
 
 /// State, filled, remaining, newest broker number.
 type OrderRow = (&'static str, i64, i64, String);
-
-/// Id, instrument, track, side, kind, tif, limit, qty, filled, state, broker number, hold, lease, submitted_ns.
-type WorkingRow = (
-    u64,
-    (u32, &'static str, &'static str, &'static str, &'static str),
-    (i64, i64, i64),
-    &'static str,
-    String,
-    (u64, u64, i64),
-);
 
 /// The account's one way out: orders, positions, cash, holds, blocks, the rate budget, exits and permits. Threads may share
 /// it. Prices, quantities and money are integers in the instrument's scales, times are UTC nanoseconds.
@@ -53,29 +43,6 @@ impl Gateway {
     pub(crate) const fn sharing(core: SharedGateway) -> Self {
         Self { core }
     }
-}
-
-/// Limits from a mapping; what it does not name is as in `start`.
-pub(crate) fn limits(config: Option<&Bound<'_, PyDict>>, start: GatewayConfig) -> PyResult<GatewayConfig> {
-    let mut limits = start;
-    let Some(config) = config else { return Ok(limits) };
-    for (key, value) in config {
-        let key: String = key.extract()?;
-        let field = match key.as_str() {
-            "orders_per_s" => &mut limits.orders_per_s,
-            "exit_reserve" => &mut limits.exit_reserve,
-            "cancel_reserve" => &mut limits.cancel_reserve,
-            "permit_ttl_ms" => &mut limits.permit_ttl_ms,
-            "price_age_ms" => &mut limits.price_age_ms,
-            "shadow_capacity" => &mut limits.shadow_capacity,
-            other => return Err(errors::value(format!("unknown gateway key {other:?}"))),
-        };
-        *field = value.extract()?;
-    }
-    if limits.orders_per_s == 0 {
-        (limits.exit_reserve, limits.cancel_reserve) = (0, 0);
-    }
-    Ok(limits)
 }
 
 fn order_error(error: &OrderError) -> PyErr {
@@ -303,23 +270,7 @@ impl Gateway {
     /// Every order that may still fill, oldest first.
     fn working_orders(&self) -> Vec<WorkingRow> {
         let gateway = self.core.lock();
-        let row = |order: &WorkingOrder| {
-            let request = &order.request;
-            (
-                order.id.0,
-                (
-                    request.instrument.0,
-                    request.track.name(),
-                    side_name(request.side),
-                    kind_name(request.kind),
-                    tif_name(request.tif),
-                ),
-                (request.limit.0, request.qty.0, order.filled.0),
-                order.state.name(),
-                gateway.number_of(order.id).to_owned(),
-                (order.terms.hold, order.terms.lease, order.submitted_ns),
-            )
-        };
+        let row = |order: &WorkingOrder| working_row(order, gateway.number_of(order.id));
         gateway.orders().iter().map(row).collect()
     }
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from qts._core import PermitRefused
-from qts.broker.asynchronous import AnswerLost, FillEvent, NotSent, Rejected
+from qts.broker.asynchronous import AnswerLost, FillEvent, NotSent, OrderNotice, Rejected
 from qts.broker.checked import Checked
 from qts.broker.faults import FaultKind, FaultPlan, FaultRates
 from qts.broker.faulty import Faulty
@@ -13,6 +13,7 @@ from qts.broker.rate_limited import RateLimited
 from qts.broker.sim_async import SimAsyncBroker
 from qts.broker.sim_book import SimBook
 from qts.broker.traced import Traced, masked
+from qts.broker.wrapped import Amendments
 
 from .contract.benches import SYMBOL, SimBench, state
 
@@ -22,7 +23,7 @@ S = 1_000_000_000
 
 def run(test, dress, *, start_ns=None):
     """Run a test on a simulated broker that `dress` has put something around."""
-    bench = SimBench(decorated=False)
+    bench = SimBench()
     if start_ns is not None:
         bench.start_ns = start_ns
     bench.dressed = lambda inner, clock: dress(inner, clock, bench)
@@ -178,6 +179,36 @@ class TestFaulty:
 
         run(test, faulty(**{fault: ALWAYS}))
 
+    def test_question_may_find_no_connection_or_get_no_answer(self):
+        async def test(bench):
+            arm(bench)
+            with pytest.raises(NotSent):
+                await bench.broker.query_cash()
+            await bench.broker.heartbeat()
+
+        run(test, faulty(not_sent=ALWAYS))
+
+    def test_without_a_connection_nothing_is_injected(self):
+        async def test(bench):
+            bench.inner.cut()
+            arm(bench)
+            with pytest.raises(NotSent):
+                await bench.broker.send(bench.permit())
+            assert not bench.plan.injected
+
+        run(test, faulty(lost_after=ALWAYS))
+
+    def test_line_that_is_cut_under_a_late_request_loses_its_answer(self):
+        async def test(bench):
+            arm(bench)
+            send = asyncio.ensure_future(bench.broker.send(bench.permit()))
+            await asyncio.sleep(0.0001)
+            bench.inner.cut()
+            with pytest.raises(AnswerLost):
+                await send
+
+        run(test, faulty(delay=ALWAYS))
+
 
 def checked_faulty(**rates):
     inside = faulty(**rates)
@@ -297,6 +328,33 @@ class TestChecked:
 
         run(test, lambda inner, clock, bench: Checked(inner, clock), start_ns=midnight - 30 * S)
 
+    def test_fill_of_yesterday_that_is_heard_of_today_need_not_be_in_todays_list(self):
+        midnight = 1_764_082_800 * S
+
+        async def test(bench):
+            await bench.buy_now(5)
+            (late,) = bench.fills()
+            await asyncio.sleep(60)
+            bench.book.end_session(bench.now_ns())
+            assert bench.book._exchange.start_day()
+            bench.broker._hear(late)
+            assert await bench.broker.query_fills() == []
+
+        run(test, lambda inner, clock, bench: Checked(inner, clock), start_ns=midnight - 30 * S)
+
+    def test_number_of_a_refused_cancel_is_no_order_that_a_list_could_lack(self):
+        async def test(bench):
+            ack = await bench.place("BUY", 1, 69_000)
+            await bench.until(lambda: bench.notices(ack.broker_no))
+            await bench.cancel(ack.broker_no)
+            await bench.fill(ack.broker_no, 1, 69_000)
+            await bench.until(lambda: "REJECTED" in [event[1] for event in bench.events if event[1] == "REJECTED"])
+            assert len(await bench.broker.query_orders()) == 1
+
+        bench = SimBench(exchange_delay_ns=50_000_000)
+        bench.dressed = Checked
+        bench.run(test(bench))
+
 
 def as_kind(kind, inner):
     """The same broker as an instance of a subclass."""
@@ -338,6 +396,18 @@ class TestTraced:
             assert [trace.outcome for trace in bench.traces] == ["OK", "LOST", "OK", "ABANDONED"]
 
         run(test, lambda inner, clock, bench: Traced(inner, clock, bench.traces.append))
+
+    def test_adapter_that_breaks_the_contract_is_told_as_broken(self):
+        class Broken(SimAsyncBroker):
+            async def query_cash(self):
+                raise KeyError("dnca_tot_amt")
+
+        async def test(bench):
+            with pytest.raises(KeyError):
+                await bench.broker.query_cash()
+            assert bench.traces[-1][3:] == ("BROKEN", "", "KeyError")
+
+        run(test, lambda inner, clock, bench: Traced(as_kind(Broken, inner), clock, bench.traces.append))
 
     def test_sink_that_fails_does_not_undo_an_order(self):
         def sink(trace):
@@ -426,6 +496,33 @@ class TestRateLimited:
         run(test, lambda inner, clock, bench: RateLimited(inner, clock))
 
 
+class TestAmendments:
+    def test_amend_that_the_exchange_never_answers_is_lost(self):
+        async def test(bench):
+            ack = await bench.place("BUY", 1, 69_000)
+            await bench.until(lambda: bench.notices(ack.broker_no))
+            begun_ns = bench.now_ns()
+            with pytest.raises(AnswerLost, match="in time"):
+                await bench.broker.modify(bench.amend_permit(ack.broker_no, 69_100, 1))
+            assert bench.now_ns() - begun_ns == 2 * S + 20_000_000
+
+        bench = SimBench(exchange_delay_ns=4_000_000_000)
+
+        def dress(inner, clock):
+            inner._delays = inner._delays._replace(answer_timeout_ms=2_000)
+            return inner
+
+        bench.dressed = dress
+        bench.run(test(bench))
+
+    def test_what_nobody_asks_for_is_forgotten_in_the_end(self):
+        amendments = Amendments()
+        for at in range(1_000):
+            amendments.hear(OrderNotice(f"{at}", "AMENDED", "x", 1, 0))
+        assert len(amendments._said) == 256
+        assert "999" in amendments._said
+
+
 class TestSimBroker:
     def test_state_file_with_a_price_of_nobody_is_refused(self):
         with pytest.raises(ValueError, match="'X', which is none"):
@@ -473,5 +570,5 @@ class TestSimBroker:
             refused = [answer for answer in answers if isinstance(answer, Rejected)]
             assert [error.kind for error in refused] == ["TRANSIENT"] * 2
 
-        bench = SimBench(decorated=False, requests_per_s=18)
+        bench = SimBench(requests_per_s=18)
         bench.run(test(bench))

@@ -88,6 +88,17 @@ def test_exactly_the_protected_keys_are_changed_with_care():
     assert {key for key in DESIGN if class_of(key).tag == "DANGER"} == PROTECTED
 
 
+def test_what_needs_a_live_broker_is_not_read_yet_and_can_only_keep_its_default(tmp_path):
+    unread = {key for key in DESIGN if not class_of(key).is_built}
+    fills = {key for key in DESIGN if key.startswith("exec.fill.")} - {"exec.fill.poll_interval_ms"}
+    budgets = {key for key in DESIGN if key.startswith("exec.network_ms.")}
+    assert unread == fills | budgets | {"exec.failover.enabled", "exec.escape.flatten_on_fail_codes"}
+    (finding,) = findings_of(tmp_path, "  failover: {enabled: true}\n")
+    assert finding.key == "exec.failover.enabled"
+    assert findings_of(tmp_path, "  failover: {enabled: false}\n") == []
+    assert findings_of(tmp_path, "  split: {max_splits: 10}\n") == []
+
+
 def test_the_shipped_file_gives_the_stages_their_defaults():
     assert execution_settings(ConfigManager(environ={}).load()) == ExecutionConfig()
 

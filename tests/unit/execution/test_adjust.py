@@ -185,6 +185,15 @@ def test_nothing_is_bid_beyond_the_limits_of_the_day():
     assert propose(exit_of(), down, urgent=True).new_price == 74_900
 
 
+def test_a_quote_beyond_the_limits_of_the_day_is_not_followed():
+    down = Market(bid=74_000, ask=75_000, base=107_000)  # the day ends at 74,900
+    assert propose(exit_of(), down, CHILD._replace(price=74_900)).action == "WAIT"
+    assert propose(exit_of(), down).new_price == 74_900
+    up = Market(bid=75_000, ask=76_000, base=57_800)  # and here at 75,100
+    assert propose(exit_of(side="BUY"), up, CHILD._replace(price=75_100)).action == "WAIT"
+    assert propose(exit_of(side="BUY"), up).new_price == 75_100
+
+
 # Quotes.
 
 
@@ -204,6 +213,7 @@ def test_an_instrument_without_quotes_is_waited_for(order):
 
 def test_an_empty_other_side_is_waited_for():
     assert propose(decision(), Market(bid=75_000)).action == "WAIT"
+    assert propose(decision(side="SELL"), Market(ask=75_000)).action == "WAIT"
     assert propose(exit_of(), Market(ask=75_000)).action == "WAIT"
 
 
@@ -242,7 +252,9 @@ def test_an_exit_never_goes_below_its_worst_price():
 
 
 def test_a_market_order_can_only_be_waited_for():
-    assert propose(exit_of(), Market(bid=74_900, ask=75_000), CHILD._replace(price=0)).action == "WAIT"
+    for side in ("SELL", "BUY"):
+        order = exit_of(side=side)
+        assert propose(order, Market(bid=74_900, ask=75_000), CHILD._replace(price=0)).action == "WAIT"
 
 
 # Rounds and quantities.

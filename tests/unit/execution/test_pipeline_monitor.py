@@ -190,6 +190,22 @@ def test_fills_that_cost_more_than_a_third_percent_end_the_improvements():
     assert not desk.left("AMEND")
 
 
+def test_an_exit_that_costs_more_than_a_third_percent_is_told_of_and_goes_on():
+    desk = Desk()
+    desk.hold_shares(100)
+    sold = desk.submit(desk.decision(side="SELL", price=74_900))
+    order_id = desk.left()[-1]
+    desk.ack(order_id)
+    desk.market.bid, desk.market.ask = 74_000, 74_100
+    prices = []
+    for _ in range(3):
+        desk.pass_time(5)
+        prices.append(desk.message("AMEND").limit)
+        desk.amended(order_id)
+    assert prices == [74_800, 74_700, 74_600]
+    assert "GR063" in desk.live(sold).codes
+
+
 def test_sixty_seconds_with_a_part_filled_cancel_the_rest_and_wait_for_how_it_ended():
     desk = Desk()
     name, order_id = desk.working(price=75_000, qty=100)

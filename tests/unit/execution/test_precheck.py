@@ -223,6 +223,14 @@ def test_what_the_caller_knows_comes_out_at_its_place(known, asked):
     assert blocked.reason == (known if asked == 1 else "STATE_BLOCKED")
 
 
+def test_a_decision_seen_before_is_called_that_although_its_hold_is_in_the_way_as_well():
+    gateway = a_gateway()
+    first = check(decision(), gateway)
+    again = check(decision(), gateway, known=Refusal.DUPLICATE_DECISION)
+    assert again.reason == "DUPLICATE_DECISION"
+    assert gateway.hold(first.hold_id) is not None
+
+
 def test_the_first_gate_that_fails_is_the_one_that_is_told():
     gateway, poor = a_gateway(), a_gateway(1)
     gateway.freeze(SHARE, reason="loop", frozen=True)

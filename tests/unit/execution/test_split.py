@@ -115,6 +115,12 @@ def test_what_the_last_bucket_has_no_room_for_goes_to_the_one_before():
     assert quantities(result) == [1_000, 1_000, 100]
 
 
+def test_a_profile_may_come_in_any_order():
+    market = profiled((2 * S, 30_000), (0, 10_000), (S, 20_000), adv=1_000)
+    result = split(decision(qty=600), market)
+    assert (quantities(result), delays_s(result)) == ([100, 200, 300], [0, 1, 2])
+
+
 @pytest.mark.parametrize("buckets", [(), ((0, 0), (S, 0)), ((PAST, 10**9),)])
 def test_without_a_profile_the_horizon_decides(buckets):
     assert split(decision(horizon_ms=10_000), profiled(*buckets, adv=1_000)).strategy == "TWAP"

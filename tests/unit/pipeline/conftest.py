@@ -141,6 +141,7 @@ class World:
         switches = settings.pop("switches", None)
         extra = {} if switches is None else {"switches": switches}
         extra["stance"] = lambda: self.stance
+        extra["executions"] = settings.pop("executions", None)
         self.p = Pipeline(
             [(strategy, instruments) for strategy in strategies],
             self.terms,

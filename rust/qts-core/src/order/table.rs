@@ -122,7 +122,7 @@ impl WorkingOrder {
     }
 
     /// What the rest may cost at most, in money units, whichever side of an amendment is true.
-    fn worst_cost(&self, instrument: &Instrument, now_ns: i64) -> Result<Money, OrderError> {
+    pub(super) fn worst_cost(&self, instrument: &Instrument, now_ns: i64) -> Result<Money, OrderError> {
         if self.request.side == Side::Sell || self.terms.hold != 0 || self.state.is_terminal() {
             return Ok(Money(0));
         }
@@ -212,11 +212,7 @@ impl OrderTable {
     pub(super) fn restore(&mut self, order: WorkingOrder) {
         self.last_id = self.last_id.max(order.id.0);
         self.reserved.hold(order.request.track, order.reserved);
-        if order.state.is_terminal() {
-            self.done.insert(order.id.0, order);
-        } else {
-            self.working.insert(order.id.0, order);
-        }
+        self.working.insert(order.id.0, order);
     }
 
     /// Cash to hold for `request`, or why it may not leave.

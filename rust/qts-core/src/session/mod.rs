@@ -1,11 +1,13 @@
 //! The stepped engine: one thread, a simulated clock, the same queues, gate, matcher and book as everywhere.
 //!
 //! [`StepEngine::advance`] moves simulated time from one thing that is due to the next. At one instant the venue's
-//! messages come first, then market data, then timers, and whatever they put on a queue is handled before time moves
+//! messages come first, then market data, then timers, then cycles, and whatever they put on a queue is handled before time moves
 //! on, higher levels first. What the host (the language above) has to see is handed over one item at a time: it acts
 //! on each before anything later exists, so nothing can be seen early.
 
 mod native;
+mod orders;
+mod timers;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,25 +18,23 @@ use thiserror::Error;
 use crate::clock::Clock;
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::event::{
-    CycleCause, EndReason, EventPriority, EventType, FillPayload, MarketRecord, MetricId, OrderEndPayload,
-    OrderId, P0Event, P0Payload, P1Event, P2Event, P3Event, P3Payload, PutResult, Source, TickPayload,
+    CycleCause, EventPriority, EventType, MarketRecord, MetricId, OrderId, P0Event, P0Payload, P1Event,
+    P2Event, P3Event, P3Payload, PutResult, Source, TickPayload,
 };
-use crate::fixed::{FixedError, Money, Qty};
-use crate::instrument::InstrumentTable;
+use crate::fixed::{FixedError, Money};
+use crate::instrument::{InstrumentId, InstrumentTable};
 use crate::market::bars::{Bar, BarSeriesError};
 use crate::market::source::{MarketSource, RecordLog, SourceError};
 use crate::market::tap::PriceTap;
-use crate::order::gateway::{
-    Action, Answer, BrokerFill, Gateway, GatewayConfig, GatewayConfigError, Outgoing, Permit, SharedGateway,
-    Wish,
-};
-use crate::order::{OrderError, OrderRequest, Refusal, WorkingOrder};
+use crate::order::gateway::{Answer, Gateway, GatewayConfig, GatewayConfigError, SharedGateway};
+use crate::order::{OrderError, Refusal};
 use crate::sim::latency::LatencyModel;
-use crate::sim::matcher::{BookReport, Match, OrderKind, SimOrder, TimeInForce};
+use crate::sim::matcher::BookReport;
 use crate::sim::venue::Venue;
 
 use native::Native;
 pub use native::StageMetrics;
+use timers::Timers;
 
 /// What a stepped engine is built from.
 #[derive(Debug)]
@@ -68,6 +68,15 @@ pub enum Yield {
         /// Engine time it was due, UTC nanoseconds.
         scheduled_ns: i64,
     },
+    /// What the venue said about an order that was sent with a permit of its own; the gateway knows it already.
+    Answer {
+        /// The order.
+        order: OrderId,
+        /// What it said.
+        answer: Answer,
+    },
+    /// A timer is due.
+    Timer,
     /// The record budget of this call is used up; call again to go on.
     Pause,
     /// Everything up to the given time has been handled.
@@ -78,6 +87,7 @@ pub enum Yield {
 
 /// Which kinds of item the host wants to see; the others are handled natively and never leave.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "one for each kind of item")]
 pub struct Interest {
     /// Hand over every market-data event.
     pub ticks: bool,
@@ -85,6 +95,10 @@ pub struct Interest {
     pub p0: bool,
     /// Hand over pipeline cycles.
     pub cycles: bool,
+    /// Hand over what the venue says about orders that were sent with a permit, fills and ends apart.
+    pub answers: bool,
+    /// Hand over timers.
+    pub timers: bool,
 }
 
 /// Why a session cannot go on.
@@ -139,6 +153,7 @@ pub struct StepEngine<C: Clock> {
     reports: Vec<BookReport>,
     cycle_interval_ns: i64,
     cycle_due_ns: Option<i64>,
+    timers: Timers,
     /// Orders sent with a permit of their own: who sent them is told what the venue says about them.
     permitted: BTreeSet<u64>,
     records: u64,
@@ -171,6 +186,7 @@ impl<C: Clock> StepEngine<C> {
             dispatcher: Dispatcher::new(config.dispatch, clock),
             native: Native::new(instruments.len(), SharedGateway::new(gateway)),
             venue: Venue::new(Arc::clone(&instruments), config.latency_out, config.latency_in),
+            timers: Timers::new(instruments.len()),
             instruments,
             source: None,
             next_record: None,
@@ -270,9 +286,13 @@ impl<C: Clock> StepEngine<C> {
                 self.source = None;
             }
         }
+        if self.next_record.is_none() && self.stage == Stage::Running {
+            self.timers.end_of_data();
+        }
         let mut due = self.venue.next_due_ns().map(|at_ns| Due { at_ns, what: What::Venue });
         for (at_ns, what) in [
             (self.next_record.as_ref().map(|record| record.ts_recv_ns), What::Record),
+            (self.timers.next_due_ns(), What::Timer),
             (self.cycle_due_ns, What::Cycle),
         ] {
             if let Some(at_ns) = at_ns
@@ -294,6 +314,13 @@ impl<C: Clock> StepEngine<C> {
                 Some(record) => self.on_record(&record),
                 None => Ok(()),
             },
+            What::Timer => {
+                self.timers.fire(self.now_ns);
+                if self.native.interest.timers {
+                    self.native.outbox.push_back(Yield::Timer);
+                }
+                Ok(())
+            }
             What::Cycle => {
                 self.cycle_due_ns = None;
                 self.request_cycle(CycleCause::Interval);
@@ -319,95 +346,11 @@ impl<C: Clock> StepEngine<C> {
         }
         self.dispatcher.put_p1(P1Event::tick(payload));
         // With no latency a match is known at once; the report goes on P0 and is handled before the tick.
-        self.take_reports()
-    }
-
-    /// Turns the venue's due answers into P0 events.
-    fn take_reports(&mut self) -> Result<(), SessionError> {
-        if self.venue.next_report_ns().is_none_or(|at_ns| at_ns > self.now_ns) {
-            return Ok(());
-        }
-        let mut reports = std::mem::take(&mut self.reports);
-        self.venue.take_due_reports(self.now_ns, &mut reports);
-        for report in reports.drain(..) {
-            self.on_report(report)?;
-            // One by one: totals of the next fill are counted from the table that this one has updated.
-            while self.dispatcher.depth(EventPriority::P0Critical) > 0 {
-                self.dispatcher.step(EventPriority::P0Critical, self.now_ns, &mut self.native)?;
-            }
-        }
-        self.reports = reports;
+        self.take_reports()?;
+        // Behind every answer that is on its way back by now, among them those to this record.
+        let answered_ns = self.venue.last_report_ns().map_or(self.now_ns, |at_ns| at_ns.max(self.now_ns));
+        self.timers.on_record(record, self.now_ns, answered_ns);
         Ok(())
-    }
-
-    fn on_report(&mut self, report: BookReport) -> Result<(), SessionError> {
-        match report {
-            BookReport::Accepted { order, .. } => {
-                let mut gateway = self.native.gateway.lock();
-                gateway.on_answer(order, Answer::Acknowledged, self.now_ns)?;
-                if self.permitted.contains(&order.0) {
-                    gateway.note_number(order, &order.0.to_string());
-                }
-                Ok(())
-            }
-            // The order ended before the cancel arrived; the event that ended it is on its way or has been seen.
-            // Amendments the engine does not send.
-            BookReport::CancelRefused { .. }
-            | BookReport::Amended { .. }
-            | BookReport::AmendRefused { .. } => Ok(()),
-            BookReport::Matched(matched) => {
-                let (kind, fill) = self.fill_of(&matched)?;
-                self.put_p0(kind, Source::System, P0Payload::Fill(fill))
-            }
-            BookReport::Ended { order, reason, remaining, ts_ns } => {
-                let request = self.working(order)?.request;
-                self.put_order_end(order, &request, reason, remaining, ts_ns)
-            }
-        }
-    }
-
-    fn working(&self, id: OrderId) -> Result<WorkingOrder, OrderError> {
-        self.native.gateway.lock().orders().get(id).copied().ok_or(OrderError::NotWorking(id))
-    }
-
-    /// What a match means in money, and for the order's totals.
-    fn fill_of(&mut self, matched: &Match) -> Result<(EventType, FillPayload), SessionError> {
-        let order = self.working(matched.order)?;
-        let fill = BrokerFill {
-            order: matched.order,
-            event: "",
-            qty: matched.qty,
-            price: matched.price,
-            fee: None,
-            tax: None,
-        };
-        // Costs are those of the moment the venue traded.
-        let payload = self.native.gateway.lock().payload(&order, &fill, matched.ts_ns)?;
-        let fill = FillPayload { ts_recv_ns: self.now_ns, ..payload };
-        let kind = if fill.remaining.0 == 0 { EventType::FillConfirmed } else { EventType::FillPartial };
-        Ok((kind, fill))
-    }
-
-    fn put_order_end(
-        &mut self,
-        order: OrderId,
-        request: &OrderRequest,
-        reason: EndReason,
-        remaining: Qty,
-        ts_exec_ns: i64,
-    ) -> Result<(), SessionError> {
-        let kind = if reason.is_rejection() { EventType::OrderRejected } else { EventType::OrderCancelled };
-        let payload = OrderEndPayload {
-            order,
-            instrument: request.instrument,
-            track: request.track,
-            side: request.side,
-            reason,
-            remaining,
-            ts_exec_ns,
-            ts_recv_ns: self.now_ns,
-        };
-        self.put_p0(kind, Source::System, P0Payload::OrderEnd(payload))
     }
 
     fn put_p0(&mut self, kind: EventType, source: Source, payload: P0Payload) -> Result<(), SessionError> {
@@ -423,95 +366,19 @@ impl<C: Clock> StepEngine<C> {
         self.dispatcher.put_p2(P2Event::cycle_start(cause, self.now_ns));
     }
 
+    /// Asks for a [`Yield::Timer`] at `at_ns`, or as soon as time moves on if that is past.
+    ///
+    /// Where an instrument has never shown a quote there is no market to wait in between its records: its timer fires
+    /// behind its first record at or after `at_ns`, once what that did to orders is known. What is pending when the data
+    /// end fires then, in its order, as do timers set meanwhile for no later than the last of them; none fires after the
+    /// session has been closed.
+    pub fn set_timer(&mut self, instrument: InstrumentId, at_ns: i64) {
+        self.timers.set(instrument, at_ns);
+    }
+
     /// Records how long a pipeline stage took, as a `METRIC_RECORD` event.
     pub fn record_metric(&mut self, metric: MetricId, value_ns: u64) {
         self.dispatcher.put_p3(P3Event::new(P3Payload::Metric { id: metric, value_ns }));
-    }
-
-    /// Sends an order through the gateway to the venue.
-    ///
-    /// A refusal is not an error here: it comes back as an `ORDER_REJECTED` event like any other answer.
-    ///
-    /// # Errors
-    /// [`OrderError::UnknownInstrument`]; nothing was sent.
-    pub fn submit(&mut self, request: OrderRequest) -> Result<OrderId, SessionError> {
-        if self.instruments.get(request.instrument).is_none() {
-            return Err(OrderError::UnknownInstrument(request.instrument.0).into());
-        }
-        let wish = Wish::plain(request);
-        // Asked and answered under one lock: nothing can come between the gates and the write.
-        let mut gateway = self.native.gateway.lock();
-        let sent = gateway
-            .request(&wish, self.now_ns)
-            .map_err(|(id, refused)| (id, refused.reason))
-            .and_then(|ticket| {
-                let id = ticket.order();
-                gateway.redeem(ticket, self.now_ns).map_err(|reason| (id, reason))
-            });
-        drop(gateway);
-        match sent {
-            Ok(message) => {
-                self.write(&message);
-                Ok(message.order)
-            }
-            Err((id, reason)) => {
-                self.put_order_end(id, &request, reason.end_reason(), request.qty, self.now_ns)?;
-                Ok(id)
-            }
-        }
-    }
-
-    /// Sends a cancel for a working order.
-    ///
-    /// # Errors
-    /// [`OrderError::NotWorking`] if the order has ended (its last event says how).
-    pub fn cancel(&mut self, id: OrderId) -> Result<(), SessionError> {
-        let mut gateway = self.native.gateway.lock();
-        let ticket = gateway.cancel_ticket(id, self.now_ns).map_err(|_| OrderError::NotWorking(id))?;
-        let message = gateway.redeem(ticket, self.now_ns).map_err(|_| OrderError::NotWorking(id))?;
-        drop(gateway);
-        self.write(&message);
-        Ok(())
-    }
-
-    /// Sends what `permit` permits.
-    ///
-    /// # Errors
-    /// [`SessionError::Permit`] if it is refused, [`SessionError::WrongPermit`]; nothing was sent.
-    pub fn send(&mut self, permit: &mut Permit) -> Result<OrderId, SessionError> {
-        if !permit.is_from(&self.native.gateway) {
-            return Err(SessionError::WrongPermit("another account issued it"));
-        }
-        if matches!(permit.action(), Action::Amend(_)) {
-            return Err(SessionError::WrongPermit("the venue takes no amendments"));
-        }
-        let message = permit.redeem(self.now_ns).map_err(SessionError::Permit)?;
-        self.permitted.insert(message.order.0);
-        self.write(&message);
-        Ok(message.order)
-    }
-
-    /// Hands a message to the venue. A market order goes as an immediate-or-cancel limit at its worst accepted price, so
-    /// that its cost is bounded and the reservation is real.
-    fn write(&mut self, message: &Outgoing) {
-        match message.action {
-            Action::Place => {
-                let is_market = message.kind == OrderKind::Market;
-                let order = SimOrder {
-                    id: message.order,
-                    instrument: message.instrument,
-                    track: message.track,
-                    side: message.side,
-                    kind: OrderKind::Limit,
-                    tif: if is_market { TimeInForce::Ioc } else { message.tif },
-                    limit: message.limit,
-                    qty: message.qty,
-                };
-                self.venue.submit(order, self.now_ns);
-            }
-            Action::Cancel => self.venue.cancel(message.order, self.now_ns),
-            Action::Amend(_) => {}
-        }
     }
 
     /// Ends the input here: day orders end, one last cycle runs, then [`Yield::End`].
@@ -525,12 +392,13 @@ impl<C: Clock> StepEngine<C> {
         match self.stage {
             Stage::Running => {
                 self.stage = Stage::Closing;
+                self.timers.close();
                 self.venue.end_session(self.now_ns);
                 self.request_cycle(CycleCause::Interval);
             }
             // The last cycle may have sent orders; the session is over for them too.
             Stage::Closing if !self.native.gateway.lock().orders().is_empty() => {
-                self.venue.end_session(self.now_ns)
+                self.venue.end_session(self.now_ns);
             }
             Stage::Closing | Stage::Done => self.stage = Stage::Done,
         }
@@ -587,6 +455,7 @@ struct Due {
 enum What {
     Venue,
     Record,
+    Timer,
     Cycle,
 }
 

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use super::*;
 use crate::clock::ManualClock;
 use crate::event::{Side, TickKind, Track};
-use crate::fixed::Price;
-use crate::instrument::InstrumentId;
+use crate::fixed::{Price, Qty};
 use crate::market::source::SourceError;
+use crate::order::OrderRequest;
 use crate::sim::matcher::{OrderKind, TimeInForce};
 use crate::testing::krx_table;
 
+mod permits;
 mod pools;
 
 const SAMSUNG: InstrumentId = InstrumentId(0);
@@ -51,7 +52,7 @@ fn engine(records: Vec<MarketRecord>, latency_ms: i64, cycle_ms: i64) -> StepEng
     let mut engine =
         StepEngine::new(Arc::new(krx_table(&["005930"])), config, ManualClock::default()).unwrap();
     engine.set_source(Box::new(Script(records.into())));
-    engine.set_interest(Interest { ticks: true, p0: true, cycles: true });
+    engine.set_interest(Interest { ticks: true, p0: true, cycles: true, ..Interest::default() });
     engine
 }
 
@@ -85,7 +86,7 @@ fn drive(
                 other => format!("{other:?}"),
             },
             Yield::Cycle { cause, .. } => format!("cycle {}", cause.name()),
-            Yield::Pause => continue,
+            Yield::Pause | Yield::Answer { .. } | Yield::Timer => continue,
             Yield::Reached => unreachable!("the end of time is never reached"),
             Yield::End => return seen,
         };

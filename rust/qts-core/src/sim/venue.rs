@@ -108,6 +108,11 @@ impl Venue {
         self.answers.next_due_ns()
     }
 
+    /// When the last answer that is on the way is due; `None` if none is.
+    pub fn last_report_ns(&self) -> Option<i64> {
+        self.answers.in_transit.back().map(|&(due_ns, _)| due_ns)
+    }
+
     /// Lets everything sent to the venue and due by `now_ns` arrive, each at its own time.
     #[inline]
     pub fn advance_to(&mut self, now_ns: i64) {

@@ -2,8 +2,9 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use qts_core::event::{CycleCause, P0Payload, TickPayload};
+use qts_core::event::{CycleCause, OrderId, P0Payload, TickPayload};
 use qts_core::instrument::InstrumentId;
+use qts_core::order::gateway::Answer;
 
 use super::{Callbacks, StepEngine};
 use crate::views::{FillEvent, OrderEvent};
@@ -76,6 +77,27 @@ pub(super) fn deliver_cycle(
     let intents = std::mem::take(&mut engine.borrow_mut().pending);
     if let Some(call) = &callbacks.cycle {
         call.call1(engine.py(), (cause.name(), scheduled_ns, intents))?;
+    }
+    Ok(())
+}
+
+pub(super) fn deliver_answer(
+    engine: &Bound<'_, StepEngine>,
+    callbacks: &Callbacks,
+    order: OrderId,
+    answer: Answer,
+) -> PyResult<()> {
+    let now_ns = engine.borrow().core.now_ns();
+    if let Some(call) = &callbacks.answer {
+        call.call1(engine.py(), (answer.name(), order.0, now_ns))?;
+    }
+    Ok(())
+}
+
+pub(super) fn deliver_timer(engine: &Bound<'_, StepEngine>, callbacks: &Callbacks) -> PyResult<()> {
+    let now_ns = engine.borrow().core.now_ns();
+    if let Some(call) = &callbacks.timer {
+        call.call1(engine.py(), (now_ns,))?;
     }
     Ok(())
 }

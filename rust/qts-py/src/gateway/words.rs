@@ -1,21 +1,22 @@
 //! Names of the contracts as types of the core.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use qts_core::fixed::{Price, Qty};
 use qts_core::instrument::InstrumentId;
-use qts_core::order::OrderRequest;
-use qts_core::order::gateway::{Holder, Listed};
+use qts_core::order::gateway::{GatewayConfig, Holder, Listed};
+use qts_core::order::{OrderRequest, WorkingOrder};
 use qts_core::safety::ActionClass;
 use qts_core::sim::matcher::{OrderKind, TimeInForce};
 
 use crate::errors;
 use crate::instruments::side;
-use crate::views::track;
+use crate::views::{side_name, track};
 
 /// Number, original number, symbol, side, kind, qty, limit, filled, remaining, live, time: a `ListedOrder`.
 pub(super) type ListedRow = (String, String, String, String, String, i64, i64, i64, i64, bool, i64);
 
-pub(crate) fn kind(name: &str) -> PyResult<OrderKind> {
+fn kind(name: &str) -> PyResult<OrderKind> {
     match name {
         "LIMIT" => Ok(OrderKind::Limit),
         "MARKET" => Ok(OrderKind::Market),
@@ -30,7 +31,7 @@ pub(super) const fn kind_name(kind: OrderKind) -> &'static str {
     }
 }
 
-pub(crate) fn tif(name: &str) -> PyResult<TimeInForce> {
+fn tif(name: &str) -> PyResult<TimeInForce> {
     match name {
         "DAY" => Ok(TimeInForce::Day),
         "IOC" => Ok(TimeInForce::Ioc),
@@ -46,7 +47,7 @@ pub(super) const fn tif_name(tif: TimeInForce) -> &'static str {
 }
 
 /// An order by its names: track, side, kind, tif.
-pub(super) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) -> PyResult<OrderRequest> {
+pub(crate) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) -> PyResult<OrderRequest> {
     let [track, side, kind, tif] = names;
     Ok(OrderRequest {
         instrument: InstrumentId(instrument),
@@ -83,4 +84,55 @@ pub(super) fn listed(row: ListedRow) -> PyResult<Listed> {
         limit: Price(limit),
         ts_ns,
     })
+}
+
+/// Limits from a mapping; what it does not name is as in `start`.
+pub(crate) fn limits(config: Option<&Bound<'_, PyDict>>, start: GatewayConfig) -> PyResult<GatewayConfig> {
+    let mut limits = start;
+    let Some(config) = config else { return Ok(limits) };
+    for (key, value) in config {
+        let key: String = key.extract()?;
+        let field = match key.as_str() {
+            "orders_per_s" => &mut limits.orders_per_s,
+            "exit_reserve" => &mut limits.exit_reserve,
+            "cancel_reserve" => &mut limits.cancel_reserve,
+            "permit_ttl_ms" => &mut limits.permit_ttl_ms,
+            "price_age_ms" => &mut limits.price_age_ms,
+            "shadow_capacity" => &mut limits.shadow_capacity,
+            other => return Err(errors::value(format!("unknown gateway key {other:?}"))),
+        };
+        *field = value.extract()?;
+    }
+    if limits.orders_per_s == 0 {
+        (limits.exit_reserve, limits.cancel_reserve) = (0, 0);
+    }
+    Ok(limits)
+}
+
+/// Id, instrument, track, side, kind, tif, limit, qty, filled, state, broker number, hold, lease, submitted_ns.
+pub(super) type WorkingRow = (
+    u64,
+    (u32, &'static str, &'static str, &'static str, &'static str),
+    (i64, i64, i64),
+    &'static str,
+    String,
+    (u64, u64, i64),
+);
+
+pub(super) fn working_row(order: &WorkingOrder, number: &str) -> WorkingRow {
+    let request = &order.request;
+    (
+        order.id.0,
+        (
+            request.instrument.0,
+            request.track.name(),
+            side_name(request.side),
+            kind_name(request.kind),
+            tif_name(request.tif),
+        ),
+        (request.limit.0, request.qty.0, order.filled.0),
+        order.state.name(),
+        number.to_owned(),
+        (order.terms.hold, order.terms.lease, order.submitted_ns),
+    )
 }

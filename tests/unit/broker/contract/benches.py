@@ -22,6 +22,7 @@ from qts.broker.sim_async import SimAsyncBroker
 from qts.broker.sim_book import SimBook
 from qts.broker.sim_client import SimMarketLine, SimSocketBroker
 from qts.broker.traced import Traced
+from qts.broker.wrapped import Wrapped
 from qts.clock import SystemClock
 from qts.clock.virtual import VirtualLoop
 
@@ -31,6 +32,8 @@ START = 1_764_032_400_000_000_000  # 2025-11-25 10:00 in Korea
 SYMBOL = "005930"
 BASE = 70_000
 CASH = 10_000_000
+SLOW_NS = 400_000_000
+"""From a slow broker's answer until its exchange has the request."""
 SPEC = {
     "symbol": SYMBOL,
     "currency": "KRW",
@@ -61,8 +64,8 @@ class Bench:
     broker: AsyncBrokerInterface
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
-    def __init__(self, *, decorated: bool) -> None:
-        self._decorated = decorated
+    def __init__(self, *, dress: str) -> None:
+        self._dress = dress
         self.events: list[StreamEvent] = []
         self.traces: list[object] = []
         self._parked: list[FillEvent] = []
@@ -75,7 +78,7 @@ class Bench:
             instruments,
             cash=100 * CASH,  # more than the broker has, so that the broker can refuse
             safety=self.word,
-            config={"orders_per_s": 1_000, "exit_reserve": 0, "cancel_reserve": 0, "permit_ttl_ms": 1_000},
+            config={"orders_per_s": 1_000, "exit_reserve": 0, "cancel_reserve": 0, "permit_ttl_ms": 5_000},
         )
 
     def run(self, test: Coroutine[Any, Any, None]) -> None:
@@ -95,7 +98,9 @@ class Bench:
             await self.close()
 
     def dressed(self, inner: AsyncBrokerInterface, clock) -> AsyncBrokerInterface:
-        if not self._decorated:
+        if self._dress == "wrapped":
+            return Wrapped(inner)
+        if self._dress != "decorated":
             return inner
         faultless = Faulty(inner, FaultPlan(1, FaultRates()), clock)
         limited = RateLimited(faultless, clock, published_per_s=100_000)
@@ -210,8 +215,8 @@ class Bench:
 class SimBench(Bench):
     """The simulated broker in this process, in simulated time."""
 
-    def __init__(self, *, decorated: bool, **config: object) -> None:
-        super().__init__(decorated=decorated)
+    def __init__(self, *, dress: str = "", **config: object) -> None:
+        super().__init__(dress=dress)
         self._config = config
         self.start_ns = START
         self.filled: list[tuple[str, int]] = []
@@ -251,8 +256,8 @@ class SimBench(Bench):
 class SocketBench(Bench):
     """The simulated broker in another process, over a socket with a proxy in it, in real time."""
 
-    def __init__(self, tmp_path: Path, *, decorated: bool, **config: object) -> None:
-        super().__init__(decorated=decorated)
+    def __init__(self, tmp_path: Path, *, dress: str = "", **config: object) -> None:
+        super().__init__(dress=dress)
         self._state = tmp_path / "broker.json"
         self._state.write_text(state(**config), encoding="utf-8")
         self._clock = SystemClock()
@@ -269,7 +274,9 @@ class SocketBench(Bench):
         await self.proxy.open()
         self.market = SimMarketLine("127.0.0.1", port)
         await self.market.connect()
-        self.inner = SimSocketBroker("127.0.0.1", self.proxy.port, clock=self._clock, answer_timeout_ms=1_000)
+        self.inner = SimSocketBroker(
+            "127.0.0.1", self.proxy.port, clock=self._clock, answer_timeout_ms=1_500, silence_ms=2_000
+        )
         self.broker = self.dressed(self.inner, self._clock)
 
     async def close(self) -> None:

@@ -4,16 +4,16 @@ import inspect
 
 import pytest
 
-from .benches import SimBench, SocketBench
+from .benches import SLOW_NS, SimBench, SocketBench
 
-BROKERS = ("sim", "sim-decorated", "socket", "socket-decorated")
+BROKERS = ("sim", "sim-wrapped", "sim-decorated", "socket", "socket-decorated")
 
 
 def build(name, tmp_path, **config):
-    place, _, decorated = name.partition("-")
+    place, _, dress = name.partition("-")
     if place == "sim":
-        return SimBench(decorated=bool(decorated), **config)
-    return SocketBench(tmp_path, decorated=bool(decorated), **config)
+        return SimBench(dress=dress, **config)
+    return SocketBench(tmp_path, dress=dress, **config)
 
 
 @pytest.fixture(params=BROKERS)
@@ -23,8 +23,8 @@ def bench(request, tmp_path):
 
 @pytest.fixture(params=("sim", "socket"))
 def slow_exchange(request, tmp_path):
-    """A broker whose exchange gets what it takes only fifty milliseconds later."""
-    return build(request.param, tmp_path, exchange_delay_ns=50_000_000)
+    """A broker whose exchange gets what it takes only a while later."""
+    return build(request.param, tmp_path, exchange_delay_ns=SLOW_NS)
 
 
 @pytest.fixture(params=("socket", "socket-decorated"))

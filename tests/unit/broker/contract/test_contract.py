@@ -7,7 +7,7 @@ import pytest
 from qts._core import PermitRefused
 from qts.broker.asynchronous import AnswerLost, FillEvent, NotSent, Rejected
 
-from .benches import BASE, CASH, SYMBOL
+from .benches import BASE, CASH, SLOW_NS, SYMBOL
 
 
 async def numbers(bench):
@@ -53,7 +53,7 @@ class TestPermits:
         assert not (await row_of(bench, ack.broker_no)).is_live
 
     async def test_permit_that_is_too_old_is_not_sent(self, bench):
-        permit = bench.permit(now_ns=bench.now_ns() - 3_000_000_000)
+        permit = bench.permit(now_ns=bench.now_ns() - 10_000_000_000)
         with pytest.raises(NotSent):
             await bench.broker.send(permit)
         assert await numbers(bench) == set()
@@ -426,7 +426,7 @@ class TestConnections:
     async def test_amend_that_nobody_can_confirm_is_a_lost_answer_and_not_a_success(self, bench):
         ack = await bench.place("BUY", 10, 69_000)
         await bench.cut(link=False)
-        with pytest.raises(AnswerLost):
+        with pytest.raises(AnswerLost, match="stream"):
             await bench.broker.modify(bench.amend_permit(ack.broker_no, 69_500, 10))
 
     async def test_cut_while_an_answer_is_awaited_is_a_lost_answer(self, bench):
@@ -457,7 +457,7 @@ class TestSlowExchange:
         ack = await bench.place("BUY", 10, 69_000)
         begun_ns = bench.now_ns()
         second = await bench.amend(ack.broker_no, 69_500, 10)
-        assert bench.now_ns() - begun_ns >= 50_000_000
+        assert bench.now_ns() - begun_ns >= SLOW_NS
         assert (await row_of(bench, second.broker_no)).is_live
 
     async def test_amend_that_a_fill_overtakes_is_already_done(self, slow_exchange):
@@ -471,6 +471,19 @@ class TestSlowExchange:
             await amend
         assert refused.value.kind == "ALREADY_DONE"
         assert await numbers(bench) == {ack.broker_no}
+
+    async def test_amend_is_lost_when_the_stream_breaks_before_the_exchange_has_answered(self, slow_exchange):
+        bench = slow_exchange
+        ack = await bench.place("BUY", 10, 69_000)
+        await bench.until(lambda: bench.notices(ack.broker_no))
+        amend = asyncio.ensure_future(bench.broker.modify(bench.amend_permit(ack.broker_no, 69_500, 10)))
+        await asyncio.sleep(0.03)
+        await bench.cut(link=False)
+        with pytest.raises(AnswerLost, match="stream"):
+            await amend
+        await asyncio.sleep(SLOW_NS / 1e9)
+        (live,) = await bench.broker.query_open_orders()
+        assert (live.original_no, live.limit) == (ack.broker_no, 69_500)
 
     async def test_order_may_fill_after_its_cancel_has_been_taken(self, slow_exchange):
         bench = slow_exchange

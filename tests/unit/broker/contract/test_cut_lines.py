@@ -1,6 +1,7 @@
 """A line that breaks anywhere: an answer is whole or lost, never half, and never taken for another."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,9 +11,12 @@ import pytest
 
 from qts.broker import wire
 from qts.broker.asynchronous import AnswerLost, NotSent
+from qts.broker.sim_book import SimBook
 from qts.broker.sim_client import SimSocketBroker
+from qts.broker.sim_server import SimServer
+from qts.clock import SystemClock
 
-from .benches import state
+from .benches import SYMBOL, state
 
 LISTS = ("query_orders", "query_open_orders", "query_fills", "query_positions", "query_cash")
 
@@ -105,7 +109,8 @@ class TestCutsAtEveryByte:
         bench.proxy.forget()
         truth = await getattr(bench.broker, ask)()
         whole, lost = len(bench.proxy.answered), 0
-        for at in range(whole + 1):
+        cuts = range(0, whole + 1, 1 if bench.broker is bench.inner else 13)  # the line is the same one underneath
+        for at in cuts:
             bench.proxy.forget()
             bench.proxy.cut_at = at
             try:
@@ -113,7 +118,7 @@ class TestCutsAtEveryByte:
             except AnswerLost:
                 lost += 1
             await mended(bench)
-        assert lost >= whole - 2
+        assert lost >= len(cuts) - 3
 
 
 class TestGarbage:
@@ -145,7 +150,7 @@ class TestGarbage:
         truth = await bench.broker.query_cash()
         for body in self.BODIES:
             bench.proxy.garbage = body.replace(b"%d", str(next_id(bench)).encode())
-            with pytest.raises(AnswerLost):
+            with pytest.raises(AnswerLost, match=r"unreadable|connection lost"):
                 await bench.broker.query_cash()
             await mended(bench)
             assert await bench.broker.query_cash() == truth
@@ -254,6 +259,46 @@ async def test_book_outlives_whoever_asked(wired):
     assert (row.qty, row.limit, row.is_live) == (7, 69_000, True)
 
 
+async def test_market_of_a_broker_in_another_process_can_be_played(wired):
+    bench = wired
+    await bench.market.transfer_in("005930", 10, 700_000)
+    assert list(await bench.broker.query_positions()) == [("005930", 10, 10, 700_000)]
+    ack = await bench.place("BUY", 5, 70_000)
+    await bench.market.trade("005930", 69_900, 50)  # below the limit: whoever bids more has been served before
+    await bench.until(lambda: bench.fills(ack.broker_no))
+    await bench.market.reject_next_at_exchange()
+    refused = await bench.place("BUY", 5, 60_000)
+    await bench.until(lambda: "REJECTED" in bench.notices(refused.broker_no))
+    last = await bench.place("BUY", 5, 60_100)
+    assert not await bench.market.fill_now(last.broker_no, 6, 60_100)
+    await bench.market.end_session()
+    await bench.until(lambda: "EXPIRED" in bench.notices(last.broker_no))
+
+
+async def test_server_that_is_not_the_brokers_is_no_connection(wired):
+    async def greet(reader, writer):
+        await reader.readline()
+        writer.write(b"220 smtp ready\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    other = SimSocketBroker("127.0.0.1", server.sockets[0].getsockname()[1], answer_timeout_ms=200)
+    with pytest.raises(NotSent):
+        await other.connect()
+    assert not other.is_connected
+    await other.close()
+    server.close()
+
+
+async def test_stream_that_cannot_be_opened_is_not_up_and_requests_go_on(wired):
+    bench = wired
+    await bench.cut(link=False, reachable=False)
+    with pytest.raises(NotSent, match="no stream"):
+        await bench.broker.connect()
+    assert not bench.broker.is_stream_up
+    await bench.broker.heartbeat()
+
+
 async def test_client_that_speaks_another_language_is_cut_off_and_nobody_else(wired):
     bench = wired
     for words in (
@@ -267,6 +312,37 @@ async def test_client_that_speaks_another_language_is_cut_off_and_nobody_else(wi
         assert await reader.read() == b""
         writer.close()
     await bench.broker.heartbeat()
+
+
+def test_listener_that_does_not_read_is_cut_off_before_the_server_drowns():
+    fills = 60_000
+
+    async def test():
+        book = SimBook.from_state(state())
+        book.transfer_in(symbol=SYMBOL, qty=fills, cost=1)
+        server, stop, ports = SimServer(book, SystemClock()), asyncio.Event(), asyncio.Queue()
+        serving = asyncio.create_task(server.serve("127.0.0.1", 0, ready=ports.put_nowait, stop=stop))
+        reader, writer = await asyncio.open_connection("127.0.0.1", await ports.get(), limit=1_024)
+        writer.write(wire.dump({"id": 0, "do": "subscribe"}))
+        await reader.readline()
+        ack = book.place(symbol=SYMBOL, side="SELL", kind="LIMIT", tif="DAY", limit=80_000, qty=fills, now_ns=1)
+        for at in range(fills):
+            assert book.fill_now(broker_no=ack.broker_no, qty=1, price=80_000, now_ns=at)
+            if at % 100 == 0:
+                server._tell()
+                await asyncio.sleep(0)
+            if not server._listeners:
+                break
+        assert not server._listeners
+        with contextlib.suppress(ConnectionResetError):  # and it is told, in the end, that it is alone
+            async with asyncio.timeout(30):
+                while await reader.read(1 << 20):
+                    pass
+        writer.close()
+        stop.set()
+        await serving
+
+    asyncio.run(test())
 
 
 def test_server_ends_when_it_is_told_to(tmp_path):

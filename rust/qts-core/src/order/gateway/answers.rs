@@ -90,6 +90,22 @@ pub struct FillOutcome {
     pub fill: Option<FillPayload>,
 }
 
+impl Answer {
+    /// Name in contracts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "ACCEPTED",
+            Self::Rejected(_) => "REJECTED",
+            Self::Lost => "LOST",
+            Self::Amended => "AMENDED",
+            Self::AmendRefused => "AMEND_REFUSED",
+            Self::CancelRefused => "CANCEL_REFUSED",
+            Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
+        }
+    }
+}
+
 impl Gateway {
     /// Notes the broker's number of an order; false if it is another order's.
     pub fn note_number(&mut self, id: OrderId, number: &str) -> bool {
@@ -130,7 +146,7 @@ impl Gateway {
         match answer {
             Answer::Acknowledged => self.step(&before, OrderEvent::Acknowledged),
             Answer::Rejected(is_not_received) => {
-                self.check_step(&before, OrderEvent::Refused)?;
+                before.state.on(OrderEvent::Refused)?;
                 self.change(id, |order| order.is_not_received = is_not_received);
                 self.step(&before, OrderEvent::Refused)
             }
@@ -145,10 +161,11 @@ impl Gateway {
                 Ok(changed.unwrap_or(after))
             }
             Answer::Amended | Answer::AmendRefused => {
-                self.check_step(&before, OrderEvent::Acknowledged)?;
+                before.state.on(OrderEvent::Acknowledged)?;
                 self.end_amend(id, answer == Answer::Amended);
                 self.table.known(id).copied().ok_or(OrderError::NotWorking(id))
             }
+            Answer::CancelRefused if before.state != OrderState::CancelPending => Ok(before),
             Answer::CancelRefused => {
                 let event = if before.filled.0 > 0 {
                     OrderEvent::CancelRefusedPartly
@@ -161,10 +178,6 @@ impl Gateway {
             Answer::Cancelled => self.step(&before, OrderEvent::CancelConfirmed),
             Answer::Expired => self.step(&before, OrderEvent::SessionEnded),
         }
-    }
-
-    fn check_step(&self, before: &WorkingOrder, event: OrderEvent) -> Result<(), OrderError> {
-        before.state.on(event).map(drop)
     }
 
     /// One step of the state machine, with the hold behind the order.

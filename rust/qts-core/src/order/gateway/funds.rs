@@ -72,7 +72,7 @@ impl Gateway {
         self.book.split(instrument, (numerator, denominator), lot)
     }
 
-    /// Takes over a holding from a run before this one.
+    /// Takes over a holding from a run before this one, in place of what the book has there; no cash moves.
     ///
     /// # Errors
     /// [`BookError::UnknownInstrument`].

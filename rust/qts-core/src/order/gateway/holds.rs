@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::super::table::worst_cost;
-use super::super::{Refusal, WorkingOrder};
+use super::super::{OrderState, Refusal, WorkingOrder};
 use super::Gateway;
 use crate::event::{OrderId, Side, Track};
 use crate::fixed::{Money, Price, Qty};
@@ -24,7 +24,8 @@ pub(super) struct Hold {
     /// What its orders may still fill.
     live: Qty,
     amount: Money,
-    /// Nothing new is sent from it: what ends unfilled is released.
+    /// Nothing has been kept for what is not sent: what a venue ends unfilled is released. What it refused, or what never
+    /// left, still comes back: it may be sent again.
     is_closed: bool,
 }
 
@@ -94,8 +95,10 @@ impl Gateway {
         let live = after.remaining();
         row.live = Qty(row.live.0.saturating_sub(before.0).saturating_add(live.0).max(0));
         row.open = Qty(row.open.0.saturating_sub(filled.0).max(row.live.0));
-        if row.is_closed {
-            row.open = row.live;
+        let is_refused = after.state == OrderState::Rejected && !after.is_not_received;
+        if row.is_closed && after.state.is_terminal() && !is_refused {
+            let ended = before.0.saturating_sub(filled.0).max(0);
+            row.open = Qty(row.open.0.saturating_sub(ended).max(row.live.0));
         }
         self.settle_hold(hold);
     }
@@ -114,8 +117,11 @@ impl Gateway {
         }
     }
 
-    /// Shrinks a hold to what its live orders may still fill and `keep` that has not been sent. With nothing kept it is
-    /// closed: what of its orders ends unfilled is released. A hold that is gone stays gone.
+    /// Shrinks a hold to what its live orders may still fill and `keep` that has not been sent.
+    ///
+    /// With nothing kept it is closed: what of its orders is cancelled or expires is released, so that no hold outlives its
+    /// execution. What is refused or never left comes back all the same, to be sent again or closed once more. A hold
+    /// that is gone stays gone.
     pub fn close_hold(&mut self, id: u64, keep: Qty) {
         if let Some(row) = self.holds.rows.get_mut(&id) {
             row.open = Qty(row.live.0.saturating_add(row.unsent().min(keep.0).max(0)));

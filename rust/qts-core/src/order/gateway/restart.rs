@@ -75,15 +75,13 @@ mod tests {
     use super::super::{Answer, BrokerFill, FillState, GatewayConfig};
     use super::*;
     use crate::event::{Side, Track};
-    use crate::instrument::{InstrumentId, InstrumentTable};
+    use crate::instrument::InstrumentId;
     use crate::safety::ActionClass;
     use crate::sim::matcher::{OrderKind, TimeInForce};
-    use crate::testing::krx_share;
+    use crate::testing::krx_table;
 
     fn gateway() -> Gateway {
-        let mut table = InstrumentTable::default();
-        table.add(krx_share("005930")).unwrap();
-        Gateway::new(Arc::new(table), Money(10_000_000), GatewayConfig::default()).unwrap()
+        Gateway::new(Arc::new(krx_table(&["005930"])), Money(10_000_000), GatewayConfig::default()).unwrap()
     }
 
     fn order(id: u64, numbers: &[String]) -> Restored<'_> {
@@ -100,7 +98,7 @@ mod tests {
         Restored { id: OrderId(id), request, terms, numbers, submitted_ns: 5, amend: None }
     }
 
-    fn fill<'a>(id: u64, event: &'a str, qty: i64) -> BrokerFill<'a> {
+    fn fill(id: u64, event: &str, qty: i64) -> BrokerFill<'_> {
         let (fee, tax) = (Some(Money(0)), Some(Money(0)));
         BrokerFill { order: OrderId(id), event, qty: Qty(qty), price: Price(70_000), fee, tax }
     }

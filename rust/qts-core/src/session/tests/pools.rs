@@ -4,7 +4,7 @@ use super::*;
 use crate::shadow::{PoolError, SplitError};
 
 fn funded(records: Vec<MarketRecord>, cash: [i64; 3]) -> StepEngine<ManualClock> {
-    let mut engine = engine(records, 1, 0);
+    let engine = engine(records, 1, 0);
     let rest = cash.iter().sum::<i64>() - 10_000_000;
     engine.gateway().lock().credit(None, Money(rest)).unwrap();
     engine.gateway().lock().fund_pools(cash.map(Money)).unwrap();
