@@ -229,6 +229,24 @@ def test_what_does_not_fill_is_sent_three_times_and_then_told_louder_and_louder(
     assert desk.codes.effects("FS092") == ["", "", "FAIL"]
 
 
+def test_attempts_that_never_reach_the_market_do_not_count_and_come_again():
+    desk, name = in_state("MONITORING")
+    (order_id,) = desk.left()
+    desk.fill(order_id, 40, 74_900)
+    escape(desk, EXECUTION)
+    desk.end(order_id)
+    for _ in range(5):
+        before = len(desk.left())
+        desk.not_sent(desk.left()[-1])
+        desk.pass_time(1)
+        assert len(desk.left()) == before + 1
+    assert desk.live(name).escape_attempts == 1
+    assert desk.codes.effects("FS092") == ["", ""], "told once, counted once"
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 40)
+    assert desk.result(name).disposition is Disposition.FLATTENED
+
+
 def test_only_an_operator_ends_an_escape_that_does_not_end():
     desk, name = in_state("MONITORING")
     (order_id,) = desk.left()
