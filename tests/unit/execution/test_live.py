@@ -169,8 +169,9 @@ def test_a_fill_ahead_of_its_acknowledgement_is_parked_and_matched(tmp_path):
 
 def test_a_fill_of_nobodys_order_is_told_after_a_second_and_asked_about(tmp_path):
     async def scene(desk):
-        desk.book.place(symbol=SYMBOLS[B], side="BUY", kind="LIMIT", tif="DAY", limit=20_030, qty=3,
-                        now_ns=desk.clock.now_ns())
+        desk.book.place(
+            symbol=SYMBOLS[B], side="BUY", kind="LIMIT", tif="DAY", limit=20_030, qty=3, now_ns=desk.clock.now_ns()
+        )
         desk.sim.tell()
         asked = desk.line.calls.count("query_orders")
         await asyncio.sleep(0.9)
@@ -404,5 +405,3 @@ def test_the_end_leaves_no_task_and_no_timer(tmp_path):
 
     with virtual_loop() as runner:
         assert runner.run(whole()) == []
-
-
