@@ -18,7 +18,7 @@ from qts.execution.contracts import OrderDecision, RiskApproval
 from qts.execution.history import read_history
 from qts.execution.interfaces import ExecStance, QuoteView
 from qts.execution.journal import OrderJournal
-from qts.execution.live import Listener, LiveExecution
+from qts.execution.live import Listener, LiveExecution, LiveTimes
 from qts.execution.pipeline import ExecutionPipeline
 from qts.execution.restart import recover, restore
 
@@ -133,7 +133,7 @@ class Line(Wrapped):
 class Desk:
     """One account with everything around it; `again` starts it anew on the same journal and broker."""
 
-    def __init__(self, home, loop, *, delays=None, book=None, gateway=None, timer=None):
+    def __init__(self, home, loop, *, delays=None, book=None, gateway=None, timer=None, times=None):
         self.home, self.loop, self.clock = home, loop, loop.clock
         if book is None:
             bases = {SYMBOLS[one]: top.bid for one, top in TOPS.items()}
@@ -170,6 +170,7 @@ class Desk:
             codes=self.codes,
             listener=Listener(lambda fill, event: self.fills.append(fill), self._closed),
             symbols=dict(enumerate(SYMBOLS)),
+            times=times or LiveTimes(),
         )
 
     def _closed(self, result):
