@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.execution.books import LiveGateway
     from qts.execution.calls import Carried
+    from qts.execution.config import ExecutionConfig
     from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionResult, OrderDecision
     from qts.execution.intake import BookedHere, Probe
     from qts.execution.interfaces import CodeSink
@@ -64,6 +65,19 @@ class LiveTimes(NamedTuple):
     """Between two of these questions at least; the broker's rate budget may make it more."""
     reconcile_ns: int = 60 * NS_PER_S
     link: LinkTimes = LinkTimes()
+    always_polls: bool = False
+    """Ask at every interval while an order may live, whatever the stream says."""
+
+    @classmethod
+    def of(cls, config: ExecutionConfig) -> LiveTimes:
+        """Return the times that a configuration names; the others are the house's."""
+        return cls(
+            answer_ns=config.ack_timeout_ns,
+            stream_silence_ns=config.stream_silence_ns,
+            poll_ns=config.poll_interval_ns,
+            link=LinkTimes(answer_ns=config.ack_timeout_ns),
+            always_polls=config.fill_mode == "POLL",
+        )
 
 
 class Listener(NamedTuple):
@@ -330,7 +344,8 @@ class LiveExecution:
         """When the broker is to be asked because its stream says nothing; None while it need not be."""
         if not self._has_orders() or not self._broker.is_connected:
             return None
-        begin_ns = self._heard_ns + self._times.stream_silence_ns if self._broker.is_stream_up else self._polled_ns
+        trusts_stream = self._broker.is_stream_up and not self._times.always_polls
+        begin_ns = self._heard_ns + self._times.stream_silence_ns if trusts_stream else self._polled_ns
         return max(begin_ns, self._polled_ns + self._poll_ns, self.inquiry.asked_ns + self._poll_ns)
 
     def _is_entry(self, command: Carried) -> bool:

@@ -5,7 +5,10 @@ import asyncio
 from live_desk import CASH, SYMBOLS, Desk, S, SimDelays, play, virtual_loop
 
 from qts.broker.asynchronous import AnswerLost, FillEvent, NotSent
+from qts.execution.config import ExecutionConfig
 from qts.execution.contracts import Disposition, EscapeMode, EscapeReason, State
+from qts.execution.history import read_history
+from qts.execution.live import LiveTimes
 
 A, B, C, D = range(4)
 
@@ -169,8 +172,9 @@ def test_a_fill_ahead_of_its_acknowledgement_is_parked_and_matched(tmp_path):
 
 def test_a_fill_of_nobodys_order_is_told_after_a_second_and_asked_about(tmp_path):
     async def scene(desk):
-        desk.book.place(symbol=SYMBOLS[B], side="BUY", kind="LIMIT", tif="DAY", limit=20_030, qty=3,
-                        now_ns=desk.clock.now_ns())
+        desk.book.place(
+            symbol=SYMBOLS[B], side="BUY", kind="LIMIT", tif="DAY", limit=20_030, qty=3, now_ns=desk.clock.now_ns()
+        )
         desk.sim.tell()
         asked = desk.line.calls.count("query_orders")
         await asyncio.sleep(0.9)
@@ -200,8 +204,6 @@ def test_a_fill_that_comes_twice_is_booked_and_recorded_once(tmp_path):
         return
 
     play(tmp_path, scene)
-    from qts.execution.history import read_history
-
     assert len(read_history(tmp_path).fills) == 1
 
 
@@ -215,6 +217,17 @@ def test_a_stream_that_says_nothing_is_made_up_for_by_asking(tmp_path):
         assert desk.same_books()
 
     play(tmp_path, scene)
+
+
+def test_in_the_mode_of_polling_the_stream_is_not_waited_for(tmp_path):
+    async def scene(desk):
+        desk.line.hooks["stream"] = lambda event: []
+        desk.decide("in", A, "BUY", 50, 10_010)
+        began = desk.clock.now_ns()
+        await desk.over("in")
+        assert desk.clock.now_ns() - began < S // 2
+
+    play(tmp_path, scene, times=LiveTimes.of(ExecutionConfig(fill_mode="POLL")))
 
 
 def test_one_fill_that_the_stream_left_out_is_seen_by_the_next_ones_count(tmp_path):
@@ -404,5 +417,3 @@ def test_the_end_leaves_no_task_and_no_timer(tmp_path):
 
     with virtual_loop() as runner:
         assert runner.run(whole()) == []
-
-
