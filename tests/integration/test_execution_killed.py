@@ -112,7 +112,7 @@ def check(home: Path, port: int, books: dict) -> None:
 
 
 IN_THE_MIDDLE = ("write.place>:3", "write.amend>:2", "gateway.on_ack<:4", "fill.appended:4", "answer.cancel<:1")
-"""Where an engine dies so that the next one has something to recover: in doubt, half amended, half filled, cancelled."""
+"""Where an engine dies so that the next one has something to recover: in doubt, half amended, filled, cancelled."""
 
 
 class World:

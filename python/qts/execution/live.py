@@ -239,9 +239,17 @@ class LiveExecution:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Subscribe, and connect for as long as that takes; then what a restart wants done is done."""
+        """Subscribe, connect for as long as that takes, and take in what was missed; then what a restart wants is done.
+
+        In this order: an order that is cancelled first would be over before its fills are known.
+        """
         self._unsubscribe = self._broker.subscribe_fills(self._on_event)
-        await self.link.connect()
+        self._is_turning = True
+        try:
+            await self.link.connect()
+            await self.inquiry.look()
+        finally:
+            self._is_turning = False
         self._turn()
 
     async def close(self) -> None:
