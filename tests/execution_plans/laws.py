@@ -12,7 +12,7 @@ from .moments import MS, S
 
 DOUBT_ENTRY_NS = 3 * S
 """From then on an order in doubt closes its symbol to entries."""
-EXIT_FREE_NS = 12 * S
+EXIT_FREE_NS = 5 * S
 """Time in which nothing hinders an exit, after which it has to have left."""
 ABSENT_NS = 58 * S
 """Shortest time that an absence takes: a minute from when the order was handed out, and it may wait for its record."""
@@ -367,7 +367,7 @@ class Judge:
         symbol = world.market.symbols[instrument]
         if not world.wire.is_up or instrument in world.market.halted or world.word.state >= 2:
             return False
-        if world.claims.get(instrument) or world.journal.delay_ns > 100 * MS:
+        if world.claims.get(instrument) or world.journal.is_behind:
             return False
         selling = any(
             order.side == "SELL" and order.symbol == symbol and not self._is_done(number)

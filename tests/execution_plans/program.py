@@ -24,6 +24,11 @@ class Step(NamedTuple):
     for_ms: int = 0
     how: str = ""
 
+    def words(self) -> str:
+        """Return what is said about it in a story."""
+        fields = ("one", "qty", "ticks", "for_ms", "how")
+        return f"{self.what} " + " ".join(f"{name}={getattr(self, name)}" for name in fields if getattr(self, name))
+
 
 WHAT = {
     "ENTER": "buy `qty` at the ask plus `ticks`; `how` LIMIT or MARKET; `for_ms` = horizon (TWAP)",

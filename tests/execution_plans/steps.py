@@ -37,7 +37,7 @@ class Steps:
     def take(self, step) -> None:
         """Carry out one step, and what the pipeline makes of it."""
         world = self._world
-        world.story("PLAN", "{}", step)
+        world.story("PLAN", "{}", step.words())
         getattr(self, f"_{step.what.lower()}")(step)
         world.wire.publish()
         world.driver.pump()
