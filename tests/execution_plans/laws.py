@@ -305,16 +305,17 @@ class Judge:
         total = result.filled_qty + result.unsent_qty + result.cancelled_qty
         if total != result.precheck_qty or result.precheck_qty > result.original_qty:
             raise Broken("arithmetic", f"{name}: {total} for {result.precheck_qty} of {result.original_qty}")
-        own = [fill for fill in result.fills if result.side == "SELL" or not fill.is_escape]
-        qty = sum(fill.qty for fill in own)
-        amount = sum(fill.qty * fill.price for fill in own)
-        if (qty, amount) != (result.filled_qty, result.amount):
-            raise Broken(
-                "arithmetic", f"{name}: fills {qty} for {amount}, told {result.filled_qty} for {result.amount}"
-            )
-        costs = (sum(fill.fee for fill in own), sum(fill.tax for fill in own))
-        if costs != (result.fee, result.tax):
-            raise Broken("arithmetic", f"{name}: costs {costs}, told {(result.fee, result.tax)}")
+        qty = amount = fee = tax = 0
+        for fill in result.fills:
+            own = fill.qty
+            if fill.is_escape:  # of an entry none of it, of an exit what it still had to sell
+                own = 0 if result.side == "BUY" else min(own, result.precheck_qty - qty)
+            if own:
+                qty, amount = qty + own, amount + own * fill.price
+                fee, tax = fee + fill.fee * own // fill.qty, tax + fill.tax * own // fill.qty
+        told = (result.filled_qty, result.amount, result.fee, result.tax)
+        if told != (qty, amount, fee, tax):
+            raise Broken("arithmetic", f"{name}: fills come to {(qty, amount, fee, tax)}, told {told}")
         if qty and not (amount * 1_000_000 // qty <= (result.avg_fill_price_e6 or 0) <= -(-amount * 1_000_000 // qty)):
             raise Broken("arithmetic", f"{name}: average {result.avg_fill_price_e6} for {amount} / {qty}")
         if (result.disposition is Disposition.FILLED) and qty != result.precheck_qty:

@@ -1,4 +1,4 @@
-//! PreCheck and the holds it places.
+//! Stage 1 and the holds it places.
 
 use super::*;
 

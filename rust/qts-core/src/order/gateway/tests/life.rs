@@ -305,7 +305,7 @@ fn an_order_in_doubt_is_found_by_what_it_looks_like_within_its_window() {
     gateway.on_answer(id, Answer::Lost, T).unwrap();
     let found = |number: &str| Some(Match::Found(number.to_owned()));
     let fits = row("1", 10, 70_000, T + 10_000 * MS);
-    assert_eq!(gateway.resolve(id, &[fits.clone()]), found("1"));
+    assert_eq!(gateway.resolve(id, std::slice::from_ref(&fits)), found("1"));
     let others = [
         row("2", 11, 70_000, T),
         row("3", 10, 69_900, T),
@@ -320,7 +320,11 @@ fn an_order_in_doubt_is_found_by_what_it_looks_like_within_its_window() {
     assert_eq!(gateway.resolve(id, &[fits.clone(), row("10", 10, 70_000, T)]), Some(Match::Ambiguous));
     // The other of the two is ours: it is no candidate any more.
     let other = place(&mut gateway, &Wish { is_told_apart: true, ..buy(70_000, 10) });
-    assert_eq!(gateway.resolve(id, &[fits.clone()]), Some(Match::Ambiguous), "it could be either");
+    assert_eq!(
+        gateway.resolve(id, std::slice::from_ref(&fits)),
+        Some(Match::Ambiguous),
+        "it could be either"
+    );
     gateway.note_number(other, "10");
     gateway.on_answer(other, Answer::Acknowledged, T).unwrap();
     assert_eq!(gateway.resolve(id, &[fits, row("10", 10, 70_000, T)]), found("1"));
