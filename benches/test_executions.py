@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from qts.clock import NS_PER_S, SystemClock, midnight_ns
+from qts.clock import NS_PER_S, SystemClock
 from qts.clock.clock import process_time_ns
 from qts.data import SQLiteStore
 from qts.engine.books import finish, open_books
@@ -31,6 +31,7 @@ DAYS = 100
 TRIPS = 49
 TARGET_US = 40.0
 SYMBOL = "005930"
+CASH = 100_000_000_000
 
 
 class InAndOut(Strategy):
@@ -77,7 +78,7 @@ def market(config) -> bytes:
             at = session.open_ns + (1_200 + number) * NS_PER_S
             price = 70_000 + 100 * (number % 7)  # what was taken at a price is not shown again there
             rows.append(f"{at},{at},{SYMBOL},Q,,,,{price},900,{price + 100},900\n")
-            rows.append(f"{at},{at},{SYMBOL},T,{price},5,SELL,,,,\n")
+            rows.append(f"{at},{at},{SYMBOL},T,{price},50000,SELL,,,,\n")
     return "".join(rows).encode()
 
 
@@ -85,14 +86,14 @@ def run(config, market, *, trades, with_executions) -> tuple[float, int]:
     """Processor time in microseconds, and orders."""
     catalog, store, clock = catalog_in(config, "KRW", [SYMBOL]), SQLiteStore(keep_decisions=False), SystemClock()
     books = open_books(
-        store, catalog, mode="BACKTEST", strategy="bench", cash=100_000_000, config_hash="0" * 64, clock=clock
+        store, catalog, mode="BACKTEST", strategy="bench", cash=CASH, config_hash="0" * 64, clock=clock
     )
     session = Session(
         config=config,
         catalog=catalog,
         calendars=calendars_of(config, catalog),
         strategies=[(InAndOut(trades=trades), [0])],
-        cash=100_000_000,
+        cash=CASH,
         clock=clock,
         store=store,
         recorder=RunRecorder(store),
@@ -118,7 +119,7 @@ def test_an_order_through_executions(benchmark, config, market):
         assert none == 0
         for name in found:
             spent, orders = run(config, market, trades=True, with_executions=name == "executions")
-            assert orders > 20 * DAYS, orders
+            assert orders == 2 * DAYS * TRIPS, orders
             found[name].append((spent - idle) / orders)
 
     benchmark.pedantic(one_round, rounds=ROUNDS, iterations=1)

@@ -6,7 +6,7 @@ happens on the engine's thread, inside its handlers, so that the same input give
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from qts._core import PermitRefused
 from qts.broker.contracts import OrderRequest
@@ -30,7 +30,8 @@ from qts.strategy.contracts import EXIT_PHASES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts._core import FillEvent, OrderEvent, StepEngine
+    from qts._core import FillEvent, Gateway, OrderEvent, SendPermit, StepEngine
+    from qts.broker.contracts import OrderType, Side, TimeInForce, Track
     from qts.codes import EngineFault
     from qts.data import RunStore
     from qts.engine.capital import CapitalDesk
@@ -56,6 +57,8 @@ _MS_NS: Final = 1_000_000
 _FILLS: Final = frozenset({"FILL_PARTIAL", "FILL_CONFIRMED"})
 _UP: Final = (True, True)
 """A simulated venue is always there, and so is what it says."""
+_BY: Final = "the end of the session"
+"""Who leaves what an escape could not sell."""
 _DAILY_LIMIT: Final = "GR062"
 _BLOCKED: Final = "STATE_BLOCKED"
 
@@ -119,7 +122,7 @@ class SteppedExecutions:
         self._journal = AheadJournal(store, self._on_journal)
         self._sizes = [Sizes(one.lot, 10**one.qty_scale, one.value_div) for one in terms]
         self.pipeline = ExecutionPipeline(
-            gateway=core.gateway,
+            gateway=StepGateway(core.gateway),
             market=market,
             stance=self._exec_stance,
             link=lambda: _UP,
@@ -295,8 +298,15 @@ class SteppedExecutions:
             self.pipeline.on_order_end(end.order_id, "EXPIRED", now_ns)
             if running.execution_id in self.pipeline.live:  # the parts that were still to come belong to this session
                 self._end(running, EscapeReason.SESSION_END, now_ns)
+                self._leave(running, now_ns)
         else:
             self.pipeline.on_order_end(end.order_id, "CANCELLED", now_ns)
+
+    def _leave(self, running: Running, now_ns: int) -> None:
+        """Give up an escape that the session has ended: nobody is here to take it over, and the next exit can."""
+        execution = running.execution
+        if execution is not None and execution.state is State.ESCAPING and not execution.out:
+            self.pipeline.acknowledge(running.execution_id, _BY, now_ns)
 
     def _on_answer(self, kind: str, order_id: int, now_ns: int) -> None:
         """Take in what the venue says to a request."""
@@ -358,12 +368,12 @@ class SteppedExecutions:
         elif isinstance(command, Modify):
             try:
                 self._ahead(command)
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_amend_not_sent(command.order_id, str(refused), now_ns)
         elif isinstance(command, Cancel):
             try:
-                self._core.send(command.permit)
+                self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
             except PermitRefused as refused:
                 self.pipeline.on_cancel_not_sent(command.order_id, str(refused), now_ns)
         # A query is for answers that are lost. Those of a simulated venue are not, they only take their time.
@@ -373,7 +383,7 @@ class SteppedExecutions:
         try:
             self._ahead(command)
             self._adopt(running, command, now_ns)
-            self._core.send(command.permit)
+            self._core.send(command.permit)  # type: ignore[arg-type]  # issued by its gateway
         except PermitRefused as refused:
             self._disown(command.order_id)
             self.pipeline.on_not_sent(command.order_id, str(refused), now_ns)
@@ -475,6 +485,53 @@ class SteppedExecutions:
                 self._closed(command.result)
         for running in self._running.values():
             self._recorder.began(running, now_ns)
+
+
+class StepGateway:
+    """The gateway of a stepped engine, with market orders that rest.
+
+    The core sends a market order as one that takes what the best quote shows and is gone; KRX keeps what is left of it
+    on the book. So what liquidates is sent as a limit at its bound: it takes what is there now, and what comes.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._request = gateway.request
+        self.precheck = gateway.precheck
+        self.close_hold = gateway.close_hold
+        self.request_amend = gateway.request_amend
+        self.request_cancel = gateway.request_cancel
+        self.on_ack = gateway.on_ack
+        self.on_reject = gateway.on_reject
+        self.on_lost = gateway.on_lost
+        self.on_amended = gateway.on_amended
+        self.on_amend_refused = gateway.on_amend_refused
+        self.on_cancel_refused = gateway.on_cancel_refused
+        self.on_end = gateway.on_end
+        self.on_fill = gateway.on_fill
+        self.order_state = gateway.order_state
+        self.find = gateway.find
+        self.resolve = gateway.resolve
+        self.claim_exit = gateway.claim_exit
+        self.release_exit = gateway.release_exit
+        self.exit_of = gateway.exit_of
+        self.freeze = gateway.freeze
+        self.position = gateway.position
+        self.exposure = gateway.exposure
+
+    def request(
+        self,
+        instrument: int,
+        track: Track,
+        side: Side,
+        kind: OrderType,
+        tif: TimeInForce,
+        limit: int,
+        qty: int,
+        **terms: Any,  # noqa: ANN401 - handed on
+    ) -> SendPermit:
+        """Take an order through the gates; see `GatewayPort.request`."""
+        del kind
+        return self._request(instrument, track, side, "LIMIT", tif, limit, qty, **terms)
 
 
 class ExecutionCounts:

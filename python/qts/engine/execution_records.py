@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qts.codes import EngineFault
 from qts.data import ChildRow, IntentRow, StageRow
@@ -14,7 +14,6 @@ from qts.pipeline.journal import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from qts.broker.contracts import Side
     from qts.data import RunStore
     from qts.data.contracts import OrderState
     from qts.execution.contracts import EscapeResult, ExecutionResult, OrderDecision
@@ -64,7 +63,7 @@ class Sent:
         self.order_id = order_id
         self.split_id = split_id
         self.generation = child.generation
-        self.side = cast("Side", execution_side(execution, child))
+        self.side = execution_side(execution, child)
         self.qty = child.sent_qty
         self.price = child.price
         self.sent_ns = now_ns

@@ -96,7 +96,8 @@ class Session:
         self._unsampled = 0
         self.fills = 0
         self.last: CycleResult | None = None
-        self.core = StepEngine(catalog.core, cash=cash, queues=queue_settings(config), **latency_ns(config))
+        timing: dict[str, Any] = {**latency_ns(config)}
+        self.core = StepEngine(catalog.core, cash=cash, queues=queue_settings(config), **timing)
         self._sessions = SessionClock(calendars)
         self._market = EngineMarket(self.core, prev_close)
         self._currency = catalog.currency(catalog.by_id(0).currency)

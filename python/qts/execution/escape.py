@@ -107,12 +107,15 @@ class EmergencyEscape:
         return max(0, self.unsold(execution) - on_its_way)
 
     def unsold(self, execution: Execution) -> int:
-        """Return what the goal of an escape wants sold and is not: confirmed, and its own."""
+        """Return what the goal of an escape wants sold and is not: confirmed, and its own.
+
+        An exit sells its own quantity; what else the pool holds is sold by an execution of its own after it.
+        """
         decision = execution.order
         if execution.escape_mode is EscapeMode.CANCEL_ONLY:
             return 0
         held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
-        if execution.escape_mode is EscapeMode.FLATTEN_POOL:
+        if execution.is_entry and execution.escape_mode is EscapeMode.FLATTEN_POOL:
             wanted = abs(held)
         elif execution.is_entry:
             wanted = execution.filled - execution.escape_filled

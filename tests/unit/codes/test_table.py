@@ -70,7 +70,7 @@ NOT_YET = {
     "AN070": "intents are capped per cycle",
     "AN071": "needs a broker connection",
     "FS002": "no stored contract has a schema version",
-    "FS045": "executions are of SCALP: FS099 instead",
+    "FS045": "an order in doubt belongs to an execution: FS099",
     "GR035": "no designations in the reference data",
     "GR038": "needs a broker connection",
     "GR040": "shadow and book are one",

@@ -177,6 +177,25 @@ def test_a_pool_is_sold_when_nothing_of_it_is_being_executed():
     assert escape(desk, POOL, instrument=0) == 0
 
 
+def test_an_exit_that_is_to_flatten_the_pool_sells_its_own_and_the_rest_follows():
+    desk = Desk()
+    desk.hold_shares(50)
+    name, order_id = desk.working(20, side="SELL", price=75_200)
+    escape(desk, POOL)
+    desk.end(order_id)
+    assert desk.message().qty == 20
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 20)
+    result = desk.result(name)
+    assert (result.filled_qty, result.disposition) == (20, Disposition.FLATTENED)
+    assert desk.message().qty == 30
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 30)
+    assert desk.closed[-1].disposition is Disposition.FLATTENED
+    assert desk.gateway.position(0, "SCALP")[0] == 0
+    assert not desk.pipeline.live
+
+
 def stuck(desk, name):
     """Attempts of a liquidation that fills nothing: their orders."""
     seen = []
