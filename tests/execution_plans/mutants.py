@@ -16,7 +16,7 @@ from qts.execution.contracts import State
 from qts.execution.interfaces import ExecStance
 
 from . import world as worlds
-from .driver import Driver
+from .driver import _OVER, Driver
 from .laws import Judge
 from .program import plan_of
 from .shrink import what_broke
@@ -238,6 +238,21 @@ def the_journal_is_never_the_same(patch) -> None:
         return append(self, kind, dict(record) | {"run": next(numbers)})
 
     patch.setattr(worlds.Journal, "append", changing)
+
+
+@mutant("never_short", "nothing_lives")
+def an_end_is_believed_before_its_fills(patch) -> None:
+    take = Driver.take
+
+    def hasty(self, event) -> None:
+        order_id = self._gateway.find(event.broker_no)
+        if order_id is not None and getattr(event, "kind", "") in {"CANCELLED", "EXPIRED"}:
+            state, _, _, newest = self._gateway.order_state(order_id)
+            if newest == event.broker_no and state not in _OVER:
+                self._close(order_id, event.kind)
+        take(self, event)
+
+    patch.setattr(Driver, "take", hasty)
 
 
 @mutant("exit_leaves")
