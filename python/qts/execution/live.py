@@ -393,11 +393,11 @@ class LiveExecution:
                 self._pipeline.on_cancel_rejected(order_id, "TRANSIENT", "", _TEXTS("at_exchange"), now_ns)
             self._ask("refused at the exchange")  # of an amendment the answer tells, or a list
         elif notice.broker_no == newest:  # else what was replaced has ended
-            if notice.remaining_qty != remaining:  # it does not say how much was filled: a list does
-                self._ask("ended")
             if notice.kind == "REJECTED":
                 self._gateway.on_reject(order_id, now_ns)
                 self._pipeline.on_order_end(order_id, "REJECTED", now_ns)
+            elif notice.remaining_qty != remaining:
+                self._ask("ended")  # a fill in front of it may be lost: ended now, its shares would be free to go again
             elif notice.kind == "CANCELLED" or notice.kind == "EXPIRED":
                 self._gateway.on_end(order_id, notice.kind, now_ns)
                 self._probe("end.booked")
