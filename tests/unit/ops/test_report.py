@@ -12,7 +12,7 @@ from qts.ops.report.figures import average_price
 from qts.ops.report.messages import say
 from qts.ops.report.series import Series
 
-FILES = ["decisions.jsonl", "equity.csv", "fills.csv", "orders.csv", "report.html", "report.json"]
+FILES = ["decisions.jsonl", "equity.csv", "executions.jsonl", "fills.csv", "orders.csv", "report.html", "report.json"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_report_has_exactly_its_files_and_keys(written):
     assert report == json.loads(json.dumps(result.report))
     assert set(report) == {
         "run", "account", "events", "orders", "fills", "positions", "risk", "states", "latency_us", "cycles", "faults",
-        "performance",
+        "performance", "executions",
     }  # fmt: skip
     assert set(report["run"]) == {
         "id", "mode", "strategy", "config_hash", "decision_hash", "data", "wall_s", "events_per_s",

@@ -101,7 +101,7 @@ def test_the_current_directory_and_a_link_are_places_too(result, tmp_path, monke
     here.mkdir()
     monkeypatch.chdir(here)
     result.write(".")
-    assert len(contents(here)) == 6
+    assert len(contents(here)) == 7
     real = tmp_path / "elsewhere"
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
