@@ -96,7 +96,7 @@ def journal_of(home) -> tuple[dict[str, dict], list[str]]:
         if kind == "DECISION":
             decision_id, _, line = record["decision"]
             decisions[decision_id] = json.loads(line)
-        elif kind == "ORDER_EVENT":
+        elif kind == "ORDER_EVENT" and "order" in record:
             [named] = [value for value in record["order"] if isinstance(value, str) and value in decisions]
             ordered.append(named)
         elif kind == "FILL":

@@ -358,7 +358,16 @@ class SteppedExecutions:
         while commands := pipeline.take_commands():
             for command in commands:
                 self._do(command, now_ns)
+        if self._capital is not None:
+            self._follow_holds(self._capital)
         self._arm()
+
+    def _follow_holds(self, capital: CapitalDesk) -> None:
+        """Have the books of the pools hold what the gate holds, also for parts that have not been sent."""
+        for running in self._running.values():
+            execution = running.execution
+            if execution is not None and execution.hold_id:
+                capital.follow_hold(execution.hold_id, running.decision.pool_id)
 
     def _do(self, command: Command, now_ns: int) -> None:
         if isinstance(command, Send):
