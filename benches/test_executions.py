@@ -85,9 +85,7 @@ def market(config) -> bytes:
 def run(config, market, *, trades, with_executions) -> tuple[float, int]:
     """Processor time in microseconds, and orders."""
     catalog, store, clock = catalog_in(config, "KRW", [SYMBOL]), SQLiteStore(keep_decisions=False), SystemClock()
-    books = open_books(
-        store, catalog, mode="BACKTEST", strategy="bench", cash=CASH, config_hash="0" * 64, clock=clock
-    )
+    books = open_books(store, catalog, mode="BACKTEST", strategy="bench", cash=CASH, config_hash="0" * 64, clock=clock)
     session = Session(
         config=config,
         catalog=catalog,

@@ -33,6 +33,12 @@ class Journal:
             self._story("journal", "{}", _told(kind, kept))
         return len(self.rows)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether records wait for the disk for longer than usual."""
+        late_ns = self._durable_ns[-1] - self._moments.now_ns if self._durable_ns else 0
+        return max(late_ns, self.delay_ns) > 100 * MS
+
     def durable_ns(self, seq: int) -> int:
         """When the record of that number is durable; 0 = it always was."""
         return self._durable_ns[seq - 1] if 0 < seq <= len(self._durable_ns) else 0

@@ -17,6 +17,8 @@ SILENT_NS = 3 * S
 """Silence of the stream, with orders at the broker, after which a list is asked for; at once if it is down."""
 AMEND_LOST_NS = 2 * S
 """After that a list that shows an order as it was says that its amendment came to nothing."""
+AMENDED_AWAY_NS = 60 * S
+"""How long lists have to call an order ended whose amendment is in doubt: it may live on under a number they lack."""
 
 
 class Driver:
@@ -365,7 +367,8 @@ class Driver:
             return
         now_ns = self._moments.now_ns
         first_ns = self._gone.setdefault(row.broker_no, now_ns)
-        if booked < filled[order_id] or first_ns == now_ns:
+        doubtful_ns = AMENDED_AWAY_NS if order_id in self._amends_lost else 1
+        if booked < filled[order_id] or now_ns < first_ns + doubtful_ns:
             self._moments.after(100 * MS, self._ask_and_pump)
             return
         self._close(order_id, "CANCELLED")

@@ -24,6 +24,11 @@ class Step(NamedTuple):
     for_ms: int = 0
     how: str = ""
 
+    def words(self) -> str:
+        """Return what is said about it in a story."""
+        fields = ("one", "qty", "ticks", "for_ms", "how")
+        return f"{self.what} " + " ".join(f"{name}={getattr(self, name)}" for name in fields if getattr(self, name))
+
 
 WHAT = {
     "ENTER": "buy `qty` at the ask plus `ticks`; `how` LIMIT or MARKET; `for_ms` = horizon (TWAP)",
@@ -55,6 +60,8 @@ class Plan(NamedTuple):
     adv: int
     profile: bool
     orders_per_s: int
+    deadline_ms: int
+    """How long a decision may be acted on."""
     out_ms: int
     """Time to the broker and back, each."""
     exchange_ms: int
@@ -63,7 +70,7 @@ class Plan(NamedTuple):
     weather: Weather
 
 
-_QTY = (1, 7, 30, 60, 99, 100, 101, 140, 300, 500, 1_200)
+_QTY = (1, 7, 30, 60, 99, 100, 101, 140, 203, 300, 505, 1_200)
 _SHORT_MS = (0, 1, 20, 40, 41, 90, 150, 400, 900, 1_000, 1_500, 2_500, 3_100)
 _LONG_MS = (5_000, 5_100, 8_000, 10_000, 12_000, 20_000, 30_000, 45_000, 61_000, 75_000, 95_000)
 _ESCAPES = (
@@ -102,6 +109,7 @@ def plan_of(seed: int) -> Plan:
         adv=dice.choice((0, 0, 0, 20_000, 3_000_000)),
         profile=dice.random() < 0.25,
         orders_per_s=dice.choice((8, 8, 8, 5, 20)),
+        deadline_ms=dice.choice((60_000, 60_000, 60_000, 12_000, 3_000)),
         out_ms=dice.choice((1, 5, 10, 10, 30)),
         exchange_ms=dice.choice((0, 0, 0, 3, 25)),
         steps=tuple(sorted(steps, key=lambda step: step.at_ms)),
@@ -135,7 +143,7 @@ def _step(dice: Random, at_ms: int, count: int, held: tuple[int, ...]) -> Step:
 
 def _entry(dice: Random, at_ms: int, one: int) -> Step:
     how = dice.choice(("LIMIT", "LIMIT", "LIMIT", "MARKET"))
-    horizon_ms = dice.choice((0, 0, 0, 0, 5_000, 30_000))
+    horizon_ms = dice.choice((0, 0, 0, 5_000, 12_000, 30_000))
     return Step(at_ms, "ENTER", one, dice.choice(_QTY), dice.choice((0, 0, -1, -1, -2, -4, 1)), horizon_ms, how)
 
 

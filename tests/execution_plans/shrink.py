@@ -71,6 +71,7 @@ def _plainer(plan, fails):
         {"orders_per_s": 8},
         {"out_ms": 10},
         {"exchange_ms": 0},
+        {"deadline_ms": 60_000},
         {"bases": (70_000,) * len(plan.bases)},
         {"held": (0,) * len(plan.held)},
         *({"steps": _calmer(plan.steps, n)} for n in range(len(plan.steps))),

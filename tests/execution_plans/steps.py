@@ -6,7 +6,7 @@ from typing import NamedTuple
 from qts._core import OrderRefused
 from qts.execution.contracts import EscapeMode, EscapeReason, OrderDecision, RiskApproval
 
-from .moments import MS, S
+from .moments import MS
 
 TRACK = "SCALP"
 STATES = ("NORMAL", "WARNING", "FAIL", "LOCKDOWN")
@@ -37,7 +37,7 @@ class Steps:
     def take(self, step) -> None:
         """Carry out one step, and what the pipeline makes of it."""
         world = self._world
-        world.story("PLAN", "{}", step)
+        world.story("PLAN", "{}", step.words())
         getattr(self, f"_{step.what.lower()}")(step)
         world.wire.publish()
         world.driver.pump()
@@ -67,7 +67,8 @@ class Steps:
             decision_id=str(len(world.decisions) + 1), instrument=instrument, symbol=world.market.symbols[instrument],
             market="KOSPI", side=side, intent="ENTRY" if side == "BUY" else "EXIT", qty=qty, price_type=kind,
             price=None if kind == "MARKET" else price, decision_price=near, decision_ts_ns=now_ns, pool_id=TRACK,
-            strategy_tag="plan", risk_approval=RiskApproval(True, qty, now_ns), deadline_ns=now_ns + 60 * S,
+            strategy_tag="plan", risk_approval=RiskApproval(True, qty, now_ns),
+            deadline_ns=now_ns + world.plan.deadline_ms * MS,
             action=action, horizon_ms=step.for_ms if side == "BUY" else 0, worst_price=low if side == "SELL" else 0,
         )  # fmt: skip
         execution_id = world.pipeline.submit(decision, now_ns)

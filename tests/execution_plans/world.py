@@ -14,7 +14,7 @@ from ..scenario_market import DAY, KST_S
 from .diary import Codes, Journal, Story
 from .driver import Driver
 from .exchange import Exchange
-from .laws import LOOK_NS, Judge
+from .laws import LOOK_NS, Broken, Judge
 from .market import Market, catalog
 from .moments import MS, Moments, S
 from .steps import Steps
@@ -200,9 +200,9 @@ def play(plan, *, told: bool = False) -> Outcome:
     failure: BaseException | None = None
     try:
         world.run()
-    except Exception as error:
+    except (Exception, Broken) as error:
         failure = error
-        world.story("BROKEN", "{}", repr(error))
+        world.story("BROKEN", "{}: {}", type(error).__name__, error)
     return Outcome(
         plan, failure, world.journal, world.counts(), [key for key, _ in world.faults.keys], world.story.lines
     )

@@ -32,19 +32,19 @@ def test_no_law_breaks_whatever_the_wire_and_the_market_do(report):
 
 def test_the_sample_has_every_fault_and_every_way_to_end(report):
     faults = {name.removeprefix("fault ") for name in report.counts if name.startswith("fault ")}
-    assert faults == set(FaultKind)
+    assert faults == {kind.value for kind in FaultKind}
     assert report.counts["unknown"] > 100
     assert report.counts["absent"] > 10
     ends = {"COMPLETE FILLED", "COMPLETE PARTIAL", "ESCAPED NO_FILL", "ESCAPED FLATTENED", "FAILED REFUSED"}
     assert ends <= set(report.counts)
-    codes = {"GR061", "GR064", "GR067", "GR068", "GR069", "FS092", "FS093"}
+    codes = {"GR061", "GR063", "GR064", "GR067", "GR068", "FS090", "FS091", "FS092", "FS093", "FS094", "FS099"}
     assert {f"code {code}" for code in codes} <= set(report.counts)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name.replace(" ", "_"))
 def test_a_fault_in_the_executions_is_noticed(mutant):
     law, _ = noticed_by(mutant)
-    assert law
+    assert law in mutant.laws
 
 
 def test_a_plan_that_fails_is_cut_down_and_tells_its_story(monkeypatch):
@@ -54,7 +54,7 @@ def test_a_plan_that_fails_is_cut_down_and_tells_its_story(monkeypatch):
     outcome = play(smaller, told=True)
     assert what_broke(outcome) == what_broke(play(failing))
     assert len(smaller.steps) <= len(failing.steps)
-    assert len(outcome.faults) <= 2
+    assert len(outcome.faults) <= len(play(failing).faults)
     assert any("LOST" in line for line in outcome.story)
     assert "BROKEN" in outcome.story[-1]
 

@@ -112,7 +112,7 @@ def check(home: Path, port: int, books: dict) -> None:
 
 
 IN_THE_MIDDLE = ("write.place>:3", "write.amend>:2", "gateway.on_ack<:4", "fill.appended:4", "answer.cancel<:1")
-"""Where an engine dies so that the next one has something to recover: in doubt, half amended, half filled, cancelled."""
+"""Where an engine dies so that the next one has something to recover: in doubt, half amended, filled, cancelled."""
 
 
 class World:
@@ -179,6 +179,7 @@ def test_a_run_that_nobody_kills_has_exact_books_and_passes_enough_places(undist
     assert undisturbed["cash"] < CASH, "fees were paid"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_an_engine_that_dies_anywhere_leaves_exact_books(undisturbed, tmp_path):
     points = wanted(passes(undisturbed["places"]))
@@ -201,6 +202,7 @@ def dies_late(point: str) -> bool:
     return point.startswith(("write.", "answer.", "inquiry.")) or not point.endswith(":1")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_an_engine_that_dies_again_in_its_recovery_leaves_exact_books(tmp_path):
     def look(home: Path, point: str) -> list[tuple[str, str]]:

@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from qts.cli import accounts, audit, backtest, bench, capital, codes, config, db, explain, journal, operator, run, sample
+from qts.cli import (
+    accounts,
+    audit,
+    backtest,
+    bench,
+    capital,
+    codes,
+    config,
+    db,
+    explain,
+    journal,
+    operator,
+    run,
+    sample,
+)
 
 app = typer.Typer(
     name="qts-engine",

@@ -137,8 +137,9 @@ class Answers:
         if found is not None and found[1].state in (ChildState.SENDING, ChildState.UNKNOWN):
             self._context.event(*found, "NOT_SENT", now_ns, text=why)
             self._send.failed(*found, now_ns)
-            self._call_failed(now_ns)
+            # First what it means for this execution: one whose children all failed is FAILED, not an escape.
             self._advance(found[0], now_ns)
+            self._call_failed(now_ns)
 
     @guarded
     def on_lost(self, order_id: int, why: str, now_ns: int) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = {EscapeMode.CANCEL_ONLY: 0, EscapeMode.FLATTEN_EXECUTION: 1, EscapeMode.FLATTEN_POOL: 2}
 _SUSPENDING: Final = frozenset({EscapeReason.SAFETY_FAIL, EscapeReason.BROKER_DISCONNECT})
+_SLOWER: Final = 10
+"""How much longer it takes between attempts that never reach the market, once the operator has been told."""
 _TAKEN: Final = frozenset({"EXIT_TAKEN", "SAFETY_BLOCKED"})
 """Refusals of an exit that say that somebody else has it, or that nobody may begin one."""
 
@@ -92,9 +94,12 @@ class EmergencyEscape:
         if execution.escape_attempts >= config.escape_max_attempts:
             execution.wake(now_ns + config.escape_retry_ns)  # the position may be closed by others
             return None
-        if liquidation is not None and now_ns < liquidation.sent_ns + config.escape_retry_ns:
-            execution.wake(liquidation.sent_ns + config.escape_retry_ns)
-            return None
+        if liquidation is not None:
+            slower = _SLOWER if execution.is_overdue else 1
+            again_ns = liquidation.sent_ns + config.escape_retry_ns * slower
+            if now_ns < again_ns:
+                execution.wake(again_ns)
+                return None
         self._liquidate(execution, rest, now_ns)
         return ESCAPED if execution.is_handed_over and not execution.out else None
 
@@ -107,12 +112,15 @@ class EmergencyEscape:
         return max(0, self.unsold(execution) - on_its_way)
 
     def unsold(self, execution: Execution) -> int:
-        """Return what the goal of an escape wants sold and is not: confirmed, and its own."""
+        """Return what the goal of an escape wants sold and is not: confirmed, and its own.
+
+        An exit sells its own quantity; what else the pool holds is sold by an execution of its own after it.
+        """
         decision = execution.order
         if execution.escape_mode is EscapeMode.CANCEL_ONLY:
             return 0
         held = self._context.gateway.position(decision.instrument, decision.pool_id)[0]
-        if execution.escape_mode is EscapeMode.FLATTEN_POOL:
+        if execution.is_entry and execution.escape_mode is EscapeMode.FLATTEN_POOL:
             wanted = abs(held)
         elif execution.is_entry:
             wanted = execution.filled - execution.escape_filled
@@ -128,7 +136,7 @@ class EmergencyEscape:
         if may_sell <= 0:
             return
         execution.escape_attempts += 1
-        first = execution.escape_attempts == 1
+        first = not execution.escape_qty
         context.note_escape(execution, now_ns, f"liquidation {execution.escape_attempts} of {may_sell}")
         child = Child(len(execution.children) + 1, may_sell, None, now_ns, 0, is_escape=True)
         child.generation = 1

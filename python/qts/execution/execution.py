@@ -288,11 +288,8 @@ class Execution:
         self.pending = len(self.children)
 
     def count(self, child: Child | None, fill: BookedFill, side: Side) -> None:
-        """Add a booked fill to what it belongs to; without a child it is of an earlier attempt.
-
-        What a liquidation sells beyond an exit's own quantity (the rest of the pool) is not the exit's.
-        """
-        qty = mine = fill.qty
+        """Add a booked fill to what it belongs to; without a child it is of an earlier attempt."""
+        qty = fill.qty
         is_escape = child is not None and child.is_escape
         if child is not None:
             child.filled += qty
@@ -300,12 +297,11 @@ class Execution:
             self.escape_filled += qty
             self.escape_amount += qty * fill.price
             self.escape_cost += fill.fee + fill.tax
-            mine = 0 if self.is_entry else min(qty, self.remaining)
-        if mine:
-            self.filled += mine
-            self.amount += mine * fill.price
-            self.fee += fill.fee * mine // qty
-            self.tax += fill.tax * mine // qty
+        if not is_escape or not self.is_entry:
+            self.filled += qty
+            self.amount += qty * fill.price
+            self.fee += fill.fee
+            self.tax += fill.tax
         split_id = "" if child is None else child.split_id
         self.fills.append(
             ExecutionFill(fill.order_id, split_id, side, qty, fill.price, fill.fee, fill.tax, fill.ts_ns, is_escape)

@@ -47,6 +47,8 @@ class FillOnRecord(NamedTuple):
     fee: int | None
     tax: int | None
     ts_ns: int
+    heard_ns: int
+    """When it was recorded here."""
 
 
 @dataclass(slots=True)

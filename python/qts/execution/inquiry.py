@@ -30,6 +30,8 @@ _MARGIN_NS: Final = 5 * NS_PER_S
 """How far a question for what is new reaches back behind the last complete answer: clocks differ, books are late."""
 _AGAIN_NS: Final = 1 * NS_PER_S
 """After that a question that had no answer is asked again, and one whose answer left something open."""
+_ABSENT_NS: Final = 60 * NS_PER_S
+"""How long lists have to say so before an order is taken for gone whose amendment has no answer."""
 _AMEND_LATE_NS: Final = 10 * NS_PER_S
 """A request that has not arrived by then is taken for lost."""
 _ENDED: Final = frozenset({"FILLED", "CANCELLED", "EXPIRED", "REJECTED"})
@@ -211,7 +213,7 @@ class Inquiry:
                 continue
             if executed[order_id] > filled:
                 is_settled = False  # a fill is missing: it is booked before the end is
-            elif self._gateway.order_doubts(order_id)[0] and not self._is_seen_twice(row):
+            elif self._gateway.order_doubts(order_id)[0] and not self._has_stood(row):
                 is_settled = False
             else:
                 now_ns = self._now()
@@ -228,11 +230,11 @@ class Inquiry:
                 filled[order_id] = filled.get(order_id, 0) + row.filled_qty
         return filled
 
-    def _is_seen_twice(self, row: BrokerOrder) -> bool:
-        """Whether an earlier list has said so too.
+    def _has_stood(self, row: BrokerOrder) -> bool:
+        """Whether lists have said so for as long as an absence takes to be proven.
 
-        An order that is gone while an amendment has no answer may have been amended: its new row, left out of a list
-        that calls itself complete, would make this one look like the end.
+        An order that is gone while an amendment has no answer may have been amended: its new row, left out of lists
+        that call themselves complete, would make this one look like the end.
         """
         first_ns = self._vanished.setdefault(row.broker_no, self.asked_ns)
-        return first_ns < self.asked_ns
+        return self.asked_ns - first_ns >= _ABSENT_NS

@@ -1,7 +1,7 @@
 """What executions ask of the world: one gateway, a view of the market, a place for records, and ears.
 
-`ExecutionPipeline` does no I/O and waits for nothing. It is told what happens (`on_...`), puts what is to be done into a
-list of commands, and says when it wants to be called next. A driver carries commands out: the stepped engine at
+`ExecutionPipeline` does no I/O and waits for nothing. It is told what happens (`on_...`), puts what is to be done into
+a list of commands, and says when it wants to be called next. A driver carries commands out: the stepped engine at
 once and on one thread, `qts.execution.live` over a broker that answers when it likes.
 """
 
@@ -129,8 +129,14 @@ class GatewayPort(Protocol):
         """The right to cancel; only the rate budget can refuse it, for the shortest time."""
         ...
 
-    def on_ack(self, order_id: int, broker_no: str, now_ns: int) -> str: ...
-    def on_reject(self, order_id: int, now_ns: int, *, not_received: bool = False) -> str: ...
+    def on_ack(self, order_id: int, broker_no: str, now_ns: int) -> str:
+        """The broker holds the order, under that number; return its state."""
+        ...
+
+    def on_reject(self, order_id: int, now_ns: int, *, not_received: bool = False) -> str:
+        """The broker has not taken the order, or provably never had it (`not_received`)."""
+        ...
+
     def on_lost(self, order_id: int, now_ns: int) -> str:
         """The answer is lost: UNKNOWN (an amend or cancel in flight: the order stays as it was, in doubt)."""
         ...
@@ -139,9 +145,18 @@ class GatewayPort(Protocol):
         """The amend went through; fills under any number of the chain count."""
         ...
 
-    def on_amend_refused(self, order_id: int, now_ns: int) -> str: ...
-    def on_cancel_refused(self, order_id: int, now_ns: int) -> str: ...
-    def on_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED"], now_ns: int) -> str: ...
+    def on_amend_refused(self, order_id: int, now_ns: int) -> str:
+        """The amendment changed nothing; the order goes on as it was."""
+        ...
+
+    def on_cancel_refused(self, order_id: int, now_ns: int) -> str:
+        """The cancel changed nothing; how the order ended, if it did, is for fills and lists to say."""
+        ...
+
+    def on_end(self, order_id: int, kind: Literal["CANCELLED", "EXPIRED"], now_ns: int) -> str:
+        """The broker works the order no longer."""
+        ...
+
     def on_fill(
         self, order_id: int, event_id: str, qty: int, price: int, fee: int | None, tax: int | None, now_ns: int
     ) -> tuple[str, int, int, int]:
@@ -152,7 +167,10 @@ class GatewayPort(Protocol):
         """(state, filled, remaining, newest broker number); LookupError for one that was never requested."""
         ...
 
-    def find(self, broker_no: str) -> int | None: ...
+    def find(self, broker_no: str) -> int | None:
+        """Return the order that a number of the broker belongs to, under any number of its chain."""
+        ...
+
     def resolve(self, order_id: int, rows: Sequence[ListedOrder], now_ns: int) -> tuple[str, str]:
         """Match an UNKNOWN order with a broker's list: (FOUND, number), (ABSENT, ""), (AMBIGUOUS, "")."""
         ...
@@ -164,7 +182,10 @@ class GatewayPort(Protocol):
         """
         ...
 
-    def release_exit(self, lease: int) -> None: ...
+    def release_exit(self, lease: int) -> None:
+        """Give an exit back; orders of it that are still out stay counted."""
+        ...
+
     def exit_of(self, instrument: int, track: Track) -> tuple[str, int, int] | None:
         """(holder, lease, quantity in flight) of the exit that is outstanding, if one is."""
         ...
@@ -173,7 +194,10 @@ class GatewayPort(Protocol):
         """Refuse entries of an instrument, or take them again; each reason has to be taken back by itself."""
         ...
 
-    def position(self, instrument: int, track: Track) -> tuple[int, int, int]: ...
+    def position(self, instrument: int, track: Track) -> tuple[int, int, int]:
+        """Return (quantity, cost without fees in money units, opened_ns) of a track's holding."""
+        ...
+
     def exposure(self, instrument: int, track: Track) -> tuple[int, int]:
         """(most, least) that may come to be held once every order that may be live has been answered."""
         ...
@@ -193,19 +217,34 @@ class QuoteView(NamedTuple):
 class MarketView(Protocol):
     """Prices and the ladder of an instrument."""
 
-    def quote(self, instrument: int) -> QuoteView: ...
+    def quote(self, instrument: int) -> QuoteView:
+        """Return the latest best prices."""
+        ...
+
     def tick_size(self, instrument: int, price: int, now_ns: int) -> int:
         """Distance to the next price above, in price units."""
         ...
 
-    def floor_to_tick(self, instrument: int, price: int, now_ns: int) -> int: ...
-    def ceil_to_tick(self, instrument: int, price: int, now_ns: int) -> int: ...
+    def floor_to_tick(self, instrument: int, price: int, now_ns: int) -> int:
+        """Return the highest price of the ladder that is not above `price`."""
+        ...
+
+    def ceil_to_tick(self, instrument: int, price: int, now_ns: int) -> int:
+        """Return the lowest price of the ladder that is not below `price`."""
+        ...
+
     def price_limits(self, instrument: int, now_ns: int) -> tuple[int, int]:
         """(lowest, highest) price of the day; (0, 0) = none known."""
         ...
 
-    def is_open(self, instrument: int, track: Track, intent: str, now_ns: int) -> bool: ...
-    def volume_profile(self, instrument: int, now_ns: int) -> Sequence[VolumeBucket]: ...
+    def is_open(self, instrument: int, track: Track, intent: str, now_ns: int) -> bool:
+        """Whether the session and its phase let an order of that intent and track be sent."""
+        ...
+
+    def volume_profile(self, instrument: int, now_ns: int) -> Sequence[VolumeBucket]:
+        """Return the expected volumes of the rest of the session; empty = none are known."""
+        ...
+
     def adv(self, instrument: int) -> int:
         """Average daily volume in quantity units; 0 = unknown."""
         ...
@@ -225,7 +264,9 @@ class ExecStance(NamedTuple):
 class ExecutionJournal(Protocol):
     """Records in front of effects. Each call returns the number of the record; a driver waits for it to be durable."""
 
-    def append(self, kind: str, record: Mapping[str, object]) -> int: ...
+    def append(self, kind: str, record: Mapping[str, object]) -> int:
+        """Append a record and return its number; never waits for the disk."""
+        ...
 
 
 class CodeSink(Protocol):

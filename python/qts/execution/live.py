@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qts.clock import Clock
     from qts.execution.books import LiveGateway
     from qts.execution.calls import Carried
+    from qts.execution.config import ExecutionConfig
     from qts.execution.contracts import EscapeMode, EscapeReason, ExecutionResult, OrderDecision
     from qts.execution.intake import BookedHere, Probe
     from qts.execution.interfaces import CodeSink
@@ -64,6 +65,19 @@ class LiveTimes(NamedTuple):
     """Between two of these questions at least; the broker's rate budget may make it more."""
     reconcile_ns: int = 60 * NS_PER_S
     link: LinkTimes = LinkTimes()
+    always_polls: bool = False
+    """Ask at every interval while an order may live, whatever the stream says."""
+
+    @classmethod
+    def of(cls, config: ExecutionConfig) -> LiveTimes:
+        """Return the times that a configuration names; the others are the house's."""
+        return cls(
+            answer_ns=config.ack_timeout_ns,
+            stream_silence_ns=config.stream_silence_ns,
+            poll_ns=config.poll_interval_ns,
+            link=LinkTimes(answer_ns=config.ack_timeout_ns),
+            always_polls=config.fill_mode == "POLL",
+        )
 
 
 class Listener(NamedTuple):
@@ -239,9 +253,17 @@ class LiveExecution:
     # ------------------------------------------------------------------ life
 
     async def start(self) -> None:
-        """Subscribe, and connect for as long as that takes; then what a restart wants done is done."""
+        """Subscribe, connect for as long as that takes, and take in what was missed; then what a restart wants is done.
+
+        In this order: an order that is cancelled first would be over before its fills are known.
+        """
         self._unsubscribe = self._broker.subscribe_fills(self._on_event)
-        await self.link.connect()
+        self._is_turning = True
+        try:
+            await self.link.connect()
+            await self.inquiry.look()
+        finally:
+            self._is_turning = False
         self._turn()
 
     async def close(self) -> None:
@@ -322,7 +344,8 @@ class LiveExecution:
         """When the broker is to be asked because its stream says nothing; None while it need not be."""
         if not self._has_orders() or not self._broker.is_connected:
             return None
-        begin_ns = self._heard_ns + self._times.stream_silence_ns if self._broker.is_stream_up else self._polled_ns
+        trusts_stream = self._broker.is_stream_up and not self._times.always_polls
+        begin_ns = self._heard_ns + self._times.stream_silence_ns if trusts_stream else self._polled_ns
         return max(begin_ns, self._polled_ns + self._poll_ns, self.inquiry.asked_ns + self._poll_ns)
 
     def _is_entry(self, command: Carried) -> bool:
@@ -370,11 +393,11 @@ class LiveExecution:
                 self._pipeline.on_cancel_rejected(order_id, "TRANSIENT", "", _TEXTS("at_exchange"), now_ns)
             self._ask("refused at the exchange")  # of an amendment the answer tells, or a list
         elif notice.broker_no == newest:  # else what was replaced has ended
-            if notice.remaining_qty != remaining:  # it does not say how much was filled: a list does
-                self._ask("ended")
             if notice.kind == "REJECTED":
                 self._gateway.on_reject(order_id, now_ns)
                 self._pipeline.on_order_end(order_id, "REJECTED", now_ns)
+            elif notice.remaining_qty != remaining:
+                self._ask("ended")  # a fill in front of it may be lost: ended now, its shares would be free to go again
             elif notice.kind == "CANCELLED" or notice.kind == "EXPIRED":
                 self._gateway.on_end(order_id, notice.kind, now_ns)
                 self._probe("end.booked")

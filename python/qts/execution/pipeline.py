@@ -33,7 +33,18 @@ from qts.execution.result import Sizes, build
 from qts.execution.rounds import AdjustRounds
 from qts.execution.send import AsyncSend
 from qts.execution.split import OrderSplit
-from qts.execution.states import ADJUSTING, ESCAPING, FAILED, INIT, MONITORING, PRECHECK, SENDING, SPLITTING, ChildState
+from qts.execution.states import (
+    ADJUSTING,
+    ESCAPED,
+    ESCAPING,
+    FAILED,
+    INIT,
+    MONITORING,
+    PRECHECK,
+    SENDING,
+    SPLITTING,
+    ChildState,
+)
 from qts.execution.unknown import UnknownOrders
 
 if TYPE_CHECKING:
@@ -118,6 +129,7 @@ class ExecutionPipeline(Answers):
         self._names: dict[int, tuple[str, str]] = {}
         self._results: deque[ExecutionResult] = deque(maxlen=RESULTS)
         self._link_down_ns = NEVER
+        self._liquidations = 0
         self.duplicates = 0
         """Decisions that came again. They change nothing."""
         context.escape = self._escape.begin
@@ -431,15 +443,26 @@ class ExecutionPipeline(Answers):
         for entry in entries:
             self._advance(entry, now_ns)
 
+    def _flatten_rest(self, before: Execution, now_ns: int) -> None:
+        """Sell what the pool still holds after the escape of one of its executions, unless another one will."""
+        instrument, reason = before.decision.instrument, before.escape_reason
+        is_live = any(one.decision.instrument == instrument for one in self._context.live.values())
+        if is_live or before.decision.pool_id != "SCALP" or reason is None:
+            return
+        for execution in self._liquidation_of(instrument, now_ns):
+            self._begin_escape(execution, reason, EscapeMode.FLATTEN_POOL, now_ns, "rest of the pool")
+            self._advance(execution, now_ns)
+
     def _liquidation_of(self, instrument: int, now_ns: int) -> list[Execution]:
         """An execution that sells what the pool holds of an instrument; none if it holds nothing."""
         context = self._context
         held = context.gateway.position(instrument, "SCALP")[0]
         if held <= 0:
             return []
+        self._liquidations += 1
         symbol, market = self._names.get(instrument, (str(instrument), ""))
         decision = OrderDecision(
-            decision_id=f"flatten-{instrument}-{now_ns}",
+            decision_id=f"flatten-{instrument}-{now_ns}-{self._liquidations}",
             instrument=instrument,
             symbol=symbol,
             market=market,
@@ -484,6 +507,8 @@ class ExecutionPipeline(Answers):
         context.forget_orders(execution)
         self._results.append(result)
         context.commands.append(Closed(result))
+        if after is ESCAPED and execution.escape_mode is EscapeMode.FLATTEN_POOL and not execution.is_handed_over:
+            self._flatten_rest(execution, now_ns)
         if context.live:
             for other in [one for one in context.live.values() if execution.execution_id in one.preempts]:
                 if other.state is PRECHECK:

@@ -135,7 +135,8 @@ class PreCheck:
             now_ns,
             quote_ts_ns=quote_ts_ns,
             max_age_ns=self._max_age_ns,
-            link_up=link[0] and link[1],
+            # Fills of an exit can be polled; an entry wants to hear of its fills by itself.
+            link_up=link[0] and (link[1] or not is_entry),
             market_open=market.is_open(instrument, track, decision.intent, now_ns),
             state_open=state_open,
         )

@@ -82,7 +82,7 @@ def restore(
     for order in history.orders.values():
         _restore_order(history, gateway, order, now_ns)
     probe("restore.orders")
-    booked = [_restore_fill(gateway, fill, now_ns) for fill in history.fills]
+    booked = [_restore_fill(gateway, fill) for fill in history.fills]
     probe("restore.fills")
     for order in history.orders.values():
         _restore_end(gateway, order, now_ns)
@@ -156,10 +156,10 @@ def _restore_order(history: History, gateway: LiveGateway, order: OrderOnRecord,
     )
 
 
-def _restore_fill(gateway: LiveGateway, fill: FillOnRecord, now_ns: int) -> BookedFill:
+def _restore_fill(gateway: LiveGateway, fill: FillOnRecord) -> BookedFill:
     fees, taxes, _ = gateway.flows()
     state, cumulative, remaining, _ = gateway.on_fill(
-        fill.order_id, fill.event_id, fill.qty, fill.price, fill.fee, fill.tax, now_ns
+        fill.order_id, fill.event_id, fill.qty, fill.price, fill.fee, fill.tax, fill.heard_ns
     )
     fees_after, taxes_after, _ = gateway.flows()
     return BookedFill(

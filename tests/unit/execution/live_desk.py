@@ -8,7 +8,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the market and the engine's parts of the kill tests
 
 from execution_script import CASH, DAY_NS, SYMBOLS, TOPS, spec
-
 from qts._core import Gateway, Instruments, JournalWriter, SafetyWord
 from qts.broker.sim_async import SimAsyncBroker, SimDelays
 from qts.broker.sim_book import SimBook
@@ -19,7 +18,7 @@ from qts.execution.contracts import OrderDecision, RiskApproval
 from qts.execution.history import read_history
 from qts.execution.interfaces import ExecStance, QuoteView
 from qts.execution.journal import OrderJournal
-from qts.execution.live import Listener, LiveExecution
+from qts.execution.live import Listener, LiveExecution, LiveTimes
 from qts.execution.pipeline import ExecutionPipeline
 from qts.execution.restart import recover, restore
 
@@ -134,7 +133,7 @@ class Line(Wrapped):
 class Desk:
     """One account with everything around it; `again` starts it anew on the same journal and broker."""
 
-    def __init__(self, home, loop, *, delays=None, book=None, gateway=None):
+    def __init__(self, home, loop, *, delays=None, book=None, gateway=None, timer=None, times=None):
         self.home, self.loop, self.clock = home, loop, loop.clock
         if book is None:
             bases = {SYMBOLS[one]: top.bid for one, top in TOPS.items()}
@@ -158,7 +157,7 @@ class Desk:
             journal=self.journal,
             codes=self.codes,
             config=ExecutionConfig(),
-            timer=self.clock.monotonic_ns,
+            timer=timer or self.clock.monotonic_ns,
             recovering=True,
         )
         self.fills, self.results = [], {}
@@ -171,15 +170,14 @@ class Desk:
             codes=self.codes,
             listener=Listener(lambda fill, event: self.fills.append(fill), self._closed),
             symbols=dict(enumerate(SYMBOLS)),
+            times=times or LiveTimes(),
         )
 
     def _closed(self, result):
         self.results[result.decision_id] = result
 
     async def start(self):
-        self.restored = restore(
-            self.history, gateway=self.gateway, pipeline=self.pipeline, now_ns=self.clock.now_ns()
-        )
+        self.restored = restore(self.history, gateway=self.gateway, pipeline=self.pipeline, now_ns=self.clock.now_ns())
         self.recovery = await recover(self.live, self.restored)
         return self.recovery
 
@@ -213,13 +211,13 @@ class Desk:
     async def over(self, name, limit_s=200):
         """Wait until the execution of a decision is over, and return its result."""
         async with asyncio.timeout(limit_s):
-            while name not in self.results:
+            while name not in self.results:  # noqa: ASYNC110 - simulated time, and nobody to set an event
                 await asyncio.sleep(0.01)
         return self.results[name]
 
     async def until(self, condition, limit_s=100):
         async with asyncio.timeout(limit_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     def same_books(self):

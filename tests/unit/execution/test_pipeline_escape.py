@@ -177,6 +177,25 @@ def test_a_pool_is_sold_when_nothing_of_it_is_being_executed():
     assert escape(desk, POOL, instrument=0) == 0
 
 
+def test_an_exit_that_is_to_flatten_the_pool_sells_its_own_and_the_rest_follows():
+    desk = Desk()
+    desk.hold_shares(50)
+    name, order_id = desk.working(20, side="SELL", price=75_200)
+    escape(desk, POOL)
+    desk.end(order_id)
+    assert desk.message().qty == 20
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 20)
+    result = desk.result(name)
+    assert (result.filled_qty, result.disposition) == (20, Disposition.FLATTENED)
+    assert desk.message().qty == 30
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 30)
+    assert desk.closed[-1].disposition is Disposition.FLATTENED
+    assert desk.gateway.position(0, "SCALP")[0] == 0
+    assert not desk.pipeline.live
+
+
 def stuck(desk, name):
     """Attempts of a liquidation that fills nothing: their orders."""
     seen = []
@@ -208,6 +227,24 @@ def test_what_does_not_fill_is_sent_three_times_and_then_told_louder_and_louder(
     desk.pass_time(600)
     assert len(desk.left()) == 4
     assert desk.codes.effects("FS092") == ["", "", "FAIL"]
+
+
+def test_attempts_that_never_reach_the_market_do_not_count_and_come_again():
+    desk, name = in_state("MONITORING")
+    (order_id,) = desk.left()
+    desk.fill(order_id, 40, 74_900)
+    escape(desk, EXECUTION)
+    desk.end(order_id)
+    for _ in range(5):
+        before = len(desk.left())
+        desk.not_sent(desk.left()[-1])
+        desk.pass_time(1)
+        assert len(desk.left()) == before + 1
+    assert desk.live(name).escape_attempts == 1
+    assert desk.codes.effects("FS092") == ["", ""], "told once, counted once"
+    desk.ack(desk.left()[-1])
+    desk.fill(desk.left()[-1], 40)
+    assert desk.result(name).disposition is Disposition.FLATTENED
 
 
 def test_only_an_operator_ends_an_escape_that_does_not_end():

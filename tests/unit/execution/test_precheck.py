@@ -131,12 +131,18 @@ def test_an_allowed_quantity_is_cut_to_whole_lots():
 
 
 @pytest.mark.parametrize("link", [(False, True), (True, False), (False, False)])
-def test_without_a_link_or_its_stream_nothing_goes(link):
+def test_without_a_link_or_its_stream_no_entry_goes(link):
     gateway = a_gateway()
-    for order in (decision(), exit_of()):
-        result = check(order, holding(a_gateway(), 1_000) if order.intent == "EXIT" else gateway, link=link)
-        assert (result.reason, names(result)) == (Refusal.BROKER_DISCONNECTED, list(GATES[:4]))
+    result = check(decision(), gateway, link=link)
+    assert (result.reason, names(result)) == (Refusal.BROKER_DISCONNECTED, list(GATES[:4]))
     assert gateway.reserved_cash == 0
+
+
+@pytest.mark.parametrize(("link", "passed"), [((False, True), False), ((True, False), True), ((False, False), False)])
+def test_an_exit_needs_the_link_alone_as_its_fills_can_be_asked_for(link, passed):
+    result = check(exit_of(), holding(a_gateway(), 1_000), link=link)
+    assert result.passed is passed
+    assert result.reason == (None if passed else Refusal.BROKER_DISCONNECTED)
 
 
 def test_a_closed_market_is_not_waited_for():

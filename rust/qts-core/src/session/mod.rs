@@ -398,7 +398,7 @@ impl<C: Clock> StepEngine<C> {
             }
             // The last cycle may have sent orders; the session is over for them too.
             Stage::Closing if !self.native.gateway.lock().orders().is_empty() => {
-                self.venue.end_session(self.now_ns)
+                self.venue.end_session(self.now_ns);
             }
             Stage::Closing | Stage::Done => self.stage = Stage::Done,
         }

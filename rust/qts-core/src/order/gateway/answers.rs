@@ -146,7 +146,7 @@ impl Gateway {
         match answer {
             Answer::Acknowledged => self.step(&before, OrderEvent::Acknowledged),
             Answer::Rejected(is_not_received) => {
-                self.check_step(&before, OrderEvent::Refused)?;
+                before.state.on(OrderEvent::Refused)?;
                 self.change(id, |order| order.is_not_received = is_not_received);
                 self.step(&before, OrderEvent::Refused)
             }
@@ -161,7 +161,7 @@ impl Gateway {
                 Ok(changed.unwrap_or(after))
             }
             Answer::Amended | Answer::AmendRefused => {
-                self.check_step(&before, OrderEvent::Acknowledged)?;
+                before.state.on(OrderEvent::Acknowledged)?;
                 self.end_amend(id, answer == Answer::Amended);
                 self.table.known(id).copied().ok_or(OrderError::NotWorking(id))
             }
@@ -178,10 +178,6 @@ impl Gateway {
             Answer::Cancelled => self.step(&before, OrderEvent::CancelConfirmed),
             Answer::Expired => self.step(&before, OrderEvent::SessionEnded),
         }
-    }
-
-    fn check_step(&self, before: &WorkingOrder, event: OrderEvent) -> Result<(), OrderError> {
-        before.state.on(event).map(drop)
     }
 
     /// One step of the state machine, with the hold behind the order.

@@ -108,6 +108,7 @@ impl Gateway {
     /// # Errors
     /// It has been used, has expired, or what stood at its issue no longer does; then nothing may be written, and what
     /// was reserved for it is released.
+    #[allow(clippy::needless_pass_by_value, reason = "a ticket is good once: whoever uses it has none left")]
     pub fn redeem(&mut self, ticket: Ticket, now_ns: i64) -> Result<Outgoing, Refusal> {
         self.saw(now_ns);
         let Ticket { nonce, .. } = ticket;
@@ -122,6 +123,7 @@ impl Gateway {
     }
 
     /// Takes a permit back: the message was never written. What was reserved for it is released.
+    #[allow(clippy::needless_pass_by_value, reason = "a ticket is good once: whoever uses it has none left")]
     pub fn void(&mut self, ticket: Ticket) {
         let Ticket { nonce, .. } = ticket;
         if let Some(issued) = self.permits.open.remove(&nonce) {

@@ -98,7 +98,7 @@ mod tests {
         Restored { id: OrderId(id), request, terms, numbers, submitted_ns: 5, amend: None }
     }
 
-    fn fill<'a>(id: u64, event: &'a str, qty: i64) -> BrokerFill<'a> {
+    fn fill(id: u64, event: &str, qty: i64) -> BrokerFill<'_> {
         let (fee, tax) = (Some(Money(0)), Some(Money(0)));
         BrokerFill { order: OrderId(id), event, qty: Qty(qty), price: Price(70_000), fee, tax }
     }
