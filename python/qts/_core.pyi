@@ -786,10 +786,12 @@ class StepEngine:
         tif: Literal["DAY", "IOC"],
         limit: int,
         qty: int,
+        action: str | None = None,
     ) -> int:
         """Send an order through the gate and return its id; a refusal arrives as an ORDER_REJECTED event.
 
-        `limit` is the worst price accepted, also for a market order.
+        `limit` is the worst price accepted, also for a market order. `action` is what the safety word is asked for;
+        ENTRY or STRATEGY_EXIT by the side if it is not given.
         """
     def cancel(self, order_id: int) -> bool:
         """Send a cancel; False if the order no longer works."""

@@ -114,17 +114,17 @@ class Session:
     def break_the_venue(self):
         """Let the next order meet an error of the adapter, once."""
         act = self.engine._session.pipeline._runner._act
-        broker = act._broker
+        executions = act._executions
 
         class Broken:
-            def place(self, request):
-                act._broker = broker
+            def __getattr__(self, name):
+                return getattr(executions, name)
+
+            def submit(self, decision, cycle):
+                act._executions = executions
                 raise ConnectionError("the venue has hung up")
 
-            def cancel(self, order_id):
-                return broker.cancel(order_id)
-
-        act._broker = Broken()
+        act._executions = Broken()
 
 
 @pytest.fixture

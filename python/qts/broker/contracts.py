@@ -41,6 +41,8 @@ class OrderRequest(NamedTuple):
     venue: str = "KRX"
     dry_run: bool = True
     """A request that nobody has released is never sent."""
+    action: str | None = None
+    """What the safety word is asked for: a name of `ActionClass`; None = ENTRY or STRATEGY_EXIT by the side."""
 
 
 class SubmitAck(NamedTuple):

@@ -24,6 +24,7 @@ class SimVenue(Protocol):
         tif: TimeInForce,
         limit: int,
         qty: int,
+        action: str | None = None,
     ) -> int:
         """Send an order through the gate and return its id."""
         ...
@@ -56,6 +57,7 @@ class SimBroker:
             request.tif,
             request.limit_price,
             request.qty,
+            request.action,
         )
         return SubmitAck(request.client_order_id, True, _NAME, order_id, "")  # noqa: FBT003 - field of a contract
 

@@ -24,6 +24,7 @@ from qts.execution.interfaces import Cancel, Closed, ExecStance, Modify, Send
 from qts.execution.pipeline import ExecutionPipeline
 from qts.execution.result import Sizes
 from qts.ops.report.contracts import ExecutionFigures
+from qts.pipeline.act import action_of
 from qts.pipeline.orders import WorkingOrder
 from qts.strategy.contracts import EXIT_PHASES
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from qts.engine.execution_market import StepMarket
     from qts.engine.supervisor import Supervisor
     from qts.execution.config import ExecutionConfig
-    from qts.execution.contracts import ActionClass, ExecutionResult
+    from qts.execution.contracts import ExecutionResult
     from qts.execution.interfaces import Command
     from qts.pipeline.contracts import Cycle, SentOrder, Stance, Switches
     from qts.pipeline.contracts import OrderDecision as Decided
@@ -212,12 +213,6 @@ class SteppedExecutions:
         """Return what executions are asked for: the price limit of an exit is the worst that it may cost."""
         terms, is_market = decided.terms, decided.order_type == "MARKET"
         risk = decided.evaluation.risk
-        action: ActionClass = "ENTRY"
-        if decided.side == "SELL":
-            is_protective = decided.evaluation.proposal.is_protective
-            action = "STRATEGY_EXIT" if not is_protective else "PROTECTIVE_EXIT"
-            if is_protective and limits.trusted_age_ns is not None:
-                action = "TRUSTED_EXIT"
         return OrderDecision(
             decided.decision_id,
             terms.instrument,
@@ -234,7 +229,7 @@ class SteppedExecutions:
             decided.strategy_id,
             RiskApproval(risk is not None and risk.approved, decided.qty if risk is None else risk.allowed_qty, ts_ns),
             ts_ns + LIFE_NS,
-            action,
+            action_of(decided, limits),
             decided.reason,
             decided.limit_price if is_market and decided.side == "SELL" else 0,
         )

@@ -247,6 +247,8 @@ class Session:
     def supervise(self, supervisor: Supervisor) -> None:
         """Put the run under `supervisor`; before its first cycle."""
         self._supervisor = supervisor
+        # From here on the core itself refuses what the safety word forbids, and looks again right before the write.
+        self.core.gateway.attach_safety(supervisor.safety.word)
 
     def in_session(self, ts_ns: int) -> bool:
         """Whether the first instrument's market trades at a moment. On a day that no calendar knows it is taken to."""
@@ -262,13 +264,14 @@ class Session:
     def _on_cycle(self, cause: "Cause", scheduled_ns: int, intents: list[tuple[int, Any]]) -> None:
         supervisor = self._supervisor
         if supervisor is None:
-            supervisor = self._supervisor = Supervisor.in_memory(
+            supervisor = Supervisor.in_memory(
                 self._config,
                 scheduled_ns,
                 equity=self._cash,
                 in_session=self.in_session,
                 vol_closes=self._vol_closes,
             )
+            self.supervise(supervisor)
         self._roll(scheduled_ns)
         if cause != "EVENT":
             supervisor.observe(scheduled_ns, self._sessions.session_date(scheduled_ns))

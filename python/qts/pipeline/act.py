@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from qts.broker.interfaces import BrokerPort
     from qts.engines.health import EngineHealth
+    from qts.execution.contracts import ActionClass
     from qts.pipeline.arbitration import FlipGuard
     from qts.pipeline.contracts import Cycle, OrderDecision, Stance, Switches
     from qts.pipeline.interfaces import ExecutionPort, SessionPort
@@ -158,6 +159,7 @@ class Act:
             decision.tif,
             "KRX",
             False,  # noqa: FBT003 - field of a contract
+            action_of(decision, self._stance()),
         )
         ack = self._health.run(self._broker.place, request)
         if not ack.accepted or ack.broker_order_id is None:
@@ -174,6 +176,15 @@ class Act:
             self._uncancelled[order.order_id] = StageError("FS040", "act", message, critical=False)
             return
         order.cancel_sent = True
+
+
+def action_of(decision: OrderDecision, stance: Stance) -> ActionClass:
+    """Return what the safety word is asked for before the order leaves."""
+    if decision.side == "BUY":
+        return "ENTRY"
+    if not decision.evaluation.proposal.is_protective:
+        return "STRATEGY_EXIT"
+    return "PROTECTIVE_EXIT" if stance.trusted_age_ns is None else "TRUSTED_EXIT"
 
 
 def blocked_by(decision: OrderDecision, switches: Switches, then: Stance, now: Stance, ts_ns: int) -> str:

@@ -240,8 +240,10 @@ impl StepEngine {
 
     /// Send an order through the gate and return its id. A refusal arrives as an ORDER_REJECTED event.
     ///
-    /// `limit` is the worst price accepted, also for a market order. `tif` is "DAY" or "IOC".
+    /// `limit` is the worst price accepted, also for a market order. `tif` is "DAY" or "IOC". `action` is what the safety
+    /// word is asked for; ENTRY or STRATEGY_EXIT by the side if it is not given.
     #[allow(clippy::too_many_arguments, reason = "an order has that many parts")]
+    #[pyo3(signature = (instrument, track, side, kind, tif, limit, qty, action=None))]
     fn submit(
         &mut self,
         instrument: u32,
@@ -251,9 +253,14 @@ impl StepEngine {
         tif: &str,
         limit: i64,
         qty: i64,
+        action: Option<&str>,
     ) -> PyResult<u64> {
         let request = gateway::wanted(instrument, [track, side, kind, tif], limit, qty)?;
-        Ok(self.core.submit(request).map_err(errors::session)?.0)
+        let sent = match action {
+            None => self.core.submit(request),
+            Some(name) => self.core.submit_as(request, gateway::action(name)?),
+        };
+        Ok(sent.map_err(errors::session)?.0)
     }
 
     /// Send a cancel; False if the order no longer works.

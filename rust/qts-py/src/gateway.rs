@@ -24,8 +24,8 @@ use crate::safety::SafetyWord;
 use crate::views::{place, track};
 
 pub(crate) use permit::{OrderRefused, Outgoing, PermitRefused, SendPermit};
-use words::{ListedRow, WorkingRow, action, holder, listed, working_row};
-pub(crate) use words::{limits, wanted};
+use words::{ListedRow, WorkingRow, holder, listed, working_row};
+pub(crate) use words::{action, limits, wanted};
 
 use crate::engine::{SplitTuple, split_row};
 

@@ -8,6 +8,7 @@ use crate::event::{
 use crate::fixed::Qty;
 use crate::order::gateway::{Action, Answer, BrokerFill, Outgoing, Permit, Wish};
 use crate::order::{ENDED_KEPT, OrderError, OrderRequest, WorkingOrder};
+use crate::safety::ActionClass;
 use crate::sim::matcher::{BookReport, Match, OrderKind, SimOrder, TimeInForce};
 
 impl<C: Clock> StepEngine<C> {
@@ -18,10 +19,23 @@ impl<C: Clock> StepEngine<C> {
     /// # Errors
     /// [`OrderError::UnknownInstrument`]; nothing was sent.
     pub fn submit(&mut self, request: OrderRequest) -> Result<OrderId, SessionError> {
+        self.submit_as(request, Wish::plain(request).terms.action)
+    }
+
+    /// Sends an order as [`StepEngine::submit`] does, of a class that the safety word is asked for.
+    ///
+    /// # Errors
+    /// As [`StepEngine::submit`].
+    pub fn submit_as(
+        &mut self,
+        request: OrderRequest,
+        action: ActionClass,
+    ) -> Result<OrderId, SessionError> {
         if self.instruments.get(request.instrument).is_none() {
             return Err(OrderError::UnknownInstrument(request.instrument.0).into());
         }
-        let wish = Wish::plain(request);
+        let mut wish = Wish::plain(request);
+        wish.terms.action = action;
         // Asked and answered under one lock: nothing can come between the gates and the write.
         let mut gateway = self.native.gateway.lock();
         let sent = gateway

@@ -60,7 +60,7 @@ pub(crate) fn wanted(instrument: u32, names: [&str; 4], limit: i64, qty: i64) ->
     })
 }
 
-pub(super) fn action(name: &str) -> PyResult<ActionClass> {
+pub(crate) fn action(name: &str) -> PyResult<ActionClass> {
     let class = ActionClass::ALL.into_iter().find(|class| class.name() == name);
     class.ok_or_else(|| errors::value(format!("action is {name:?}; expected a name of ACTION_CLASSES")))
 }
