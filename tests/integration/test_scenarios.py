@@ -104,6 +104,13 @@ class Day(NamedTuple):
     fills: list[FillRow]
     orders: list[OrderRow]
     decisions: list[dict]
+    executions: list[dict]
+
+    @property
+    def flattened(self) -> set[str]:
+        """Decisions to enter whose execution has sold again what it had bought."""
+        escapes = ((line["decision_id"], line["escape"]) for line in self.executions)
+        return {decision_id for decision_id, escape in escapes if escape and escape["mode"] != "CANCEL_ONLY"}
 
     @property
     def hash(self) -> str:
@@ -126,7 +133,9 @@ def run(data, strategy, **more) -> Day:
         assert result.identity().holds, "cash to the won"
         lines = result._recorder.decisions_path.read_text().splitlines()
         fills, orders = list(result._store.iter_fills()), list(result._store.iter_orders())
-        day = Day(result.report, fills, orders, [json.loads(line) for line in lines])
+        executions = result._recorder.executions_path.read_text().splitlines()
+        rows = [[json.loads(line) for line in text] for text in (lines, executions)]
+        day = Day(result.report, fills, orders, *rows)
     conserved(day)
     return day
 
@@ -147,7 +156,8 @@ def conserved(day: Day) -> None:
         cash += (-row.amount if is_purchase else row.amount) - row.fee - row.tax
         assert held[row.symbol, row.track] >= 0, "more was sold than held"
         assert row.price <= order.limit_price if is_purchase else row.price >= order.limit_price
-        assert decided[row.decision_id]["action"] == row.side
+        is_flattening = row.side == "SELL" and row.decision_id in day.flattened
+        assert decided[row.decision_id]["action"] == row.side or is_flattening
     assert Decimal(day.report["account"]["cash_end"]) == cash
     assert all(count <= orders[order].qty for order, count in filled.items())
     left = {(row["symbol"], row["track"]): int(row["qty"]) for row in day.report["positions"]}
