@@ -26,11 +26,7 @@ impl<C: Clock> StepEngine<C> {
     ///
     /// # Errors
     /// As [`StepEngine::submit`].
-    pub fn submit_as(
-        &mut self,
-        request: OrderRequest,
-        action: ActionClass,
-    ) -> Result<OrderId, SessionError> {
+    pub fn submit_as(&mut self, request: OrderRequest, action: ActionClass) -> Result<OrderId, SessionError> {
         if self.instruments.get(request.instrument).is_none() {
             return Err(OrderError::UnknownInstrument(request.instrument.0).into());
         }
