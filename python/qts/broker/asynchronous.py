@@ -106,13 +106,14 @@ StreamEvent: TypeAlias = FillEvent | OrderNotice
 
 
 class BrokerOrder(NamedTuple):
-    """One row of the day's orders; the same fields as `qts.execution.interfaces.ListedOrder`.
+    """One row of the day's orders.
 
     Each number of an order has a row of its own: what an amendment takes over is no longer in the row that it replaces.
     """
 
     broker_no: str
     original_no: str
+    """Number of the order that this one amends, empty if it is not an amendment."""
     symbol: str
     side: Side
     kind: OrderType
@@ -125,6 +126,7 @@ class BrokerOrder(NamedTuple):
     """What works on under this number; 0 unless it is live."""
     is_live: bool
     ts_ns: int
+    """Time of acceptance at the broker, as accurate as the broker gives it."""
 
 
 class BrokerPosition(NamedTuple):

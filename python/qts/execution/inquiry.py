@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from qts.broker.asynchronous import AnswerLost, BrokerError
 from qts.clock import NS_PER_S
 from qts.codes import Phrasebook
-from qts.execution.interfaces import ListedOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -141,8 +140,7 @@ class Inquiry:
             await self._intake.drained()
             self._tell_ends(rows)
             self._tell_of_amends(rows)
-            listed = [ListedOrder(*row) for row in rows]
-            self._pipeline.on_listing(listed, self._now())
+            self._pipeline.on_listing(rows, self._now())
             self._probe("inquiry.listed")
             self._intake.rematch()
             await self._intake.drained()

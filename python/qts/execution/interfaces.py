@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
+from qts.broker.asynchronous import BrokerOrder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qts.broker.contracts import OrderType, Side, TimeInForce, Track
     from qts.execution.contracts import ActionClass, ExecutionResult, VolumeBucket
+
+ListedOrder: TypeAlias = BrokerOrder
+"""One row of a broker's list of orders of the day."""
 
 Holder: TypeAlias = Literal["LOOP", "OPERATOR", "EXECUTION", "STRATEGY"]
 """Who may hold the exit of a position, strongest first."""
@@ -275,24 +280,6 @@ class CodeSink(Protocol):
     def report(self, code: str, message: str, *, effect: str = "") -> None:
         """`effect` is a safety state that this occurrence asks for beyond the code's own, empty if none."""
         ...
-
-
-class ListedOrder(NamedTuple):
-    """One row of a broker's list of orders of the day."""
-
-    broker_no: str
-    original_no: str
-    """Number of the order that this one amends, empty if it is not an amendment."""
-    symbol: str
-    side: Side
-    kind: OrderType
-    qty: int
-    limit: int
-    filled_qty: int
-    remaining_qty: int
-    is_live: bool
-    ts_ns: int
-    """Time of acceptance at the broker, as accurate as the broker gives it."""
 
 
 class Send(NamedTuple):
