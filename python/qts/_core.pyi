@@ -730,6 +730,8 @@ class StepEngine:
         """Add a synthetic market."""
     def record_ticks(self, spool: TickSpool) -> None:
         """Keep every quote and trade in `spool`, before anything else is done with it; before the first `run`."""
+    def wait_for_prints(self) -> None:
+        """Have timers wait for the next record of their instrument: between prints of a bar nothing is known."""
     def add_bar_series(self, interval_ns: int) -> None:
         """Build bars of `interval_ns` for every instrument."""
     def set_tick_handlers(

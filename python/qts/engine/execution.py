@@ -6,10 +6,11 @@ happens on the engine's thread, inside its handlers, so that the same input give
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qts._core import PermitRefused
 from qts.broker.contracts import OrderRequest
+from qts.engine.execution_gateway import StepGateway
 from qts.engine.execution_records import AheadJournal, Basis, ExecutionRecorder, Running, Sent
 from qts.execution.contracts import (
     BookedFill,
@@ -31,8 +32,7 @@ from qts.strategy.contracts import EXIT_PHASES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from qts._core import FillEvent, Gateway, OrderEvent, SendPermit, StepEngine
-    from qts.broker.contracts import OrderType, Side, TimeInForce, Track
+    from qts._core import FillEvent, OrderEvent, StepEngine
     from qts.codes import EngineFault
     from qts.data import RunStore
     from qts.engine.capital import CapitalDesk
@@ -112,6 +112,7 @@ class SteppedExecutions:
         self._capital = capital
         self._now_ns = 0
         self._running: dict[str, Running] = {}
+        self._day = ""
         self._sent: dict[int, tuple[Running, Sent]] = {}
         self._armed: dict[int, int] = {}
         self._cycle: Cycle | None = None
@@ -341,8 +342,20 @@ class SteppedExecutions:
         self.pipeline.on_timer(now_ns)
         self._carry_out(now_ns)
 
+    def _begin_day(self, now_ns: int) -> None:
+        """Give escapes that the close has held up their time anew: while the market was shut nobody could buy."""
+        day = self._sessions.session_date(now_ns)
+        if day == self._day:
+            return
+        self._day = day
+        for running in self._running.values():
+            execution = running.execution
+            if execution is not None and execution.state is State.ESCAPING:
+                execution.escape_from_ns = now_ns
+
     def _at(self, now_ns: int) -> int:
         self._now_ns = max(now_ns, self._core.now_ns or now_ns)
+        self._begin_day(self._now_ns)
         return self._now_ns
 
     # What is to be done
@@ -489,53 +502,6 @@ class SteppedExecutions:
                 self._closed(command.result)
         for running in self._running.values():
             self._recorder.began(running, now_ns)
-
-
-class StepGateway:
-    """The gateway of a stepped engine, with market orders that rest.
-
-    The core sends a market order as one that takes what the best quote shows and is gone; KRX keeps what is left of it
-    on the book. So what liquidates is sent as a limit at its bound: it takes what is there now, and what comes.
-    """
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._request = gateway.request
-        self.precheck = gateway.precheck
-        self.close_hold = gateway.close_hold
-        self.request_amend = gateway.request_amend
-        self.request_cancel = gateway.request_cancel
-        self.on_ack = gateway.on_ack
-        self.on_reject = gateway.on_reject
-        self.on_lost = gateway.on_lost
-        self.on_amended = gateway.on_amended
-        self.on_amend_refused = gateway.on_amend_refused
-        self.on_cancel_refused = gateway.on_cancel_refused
-        self.on_end = gateway.on_end
-        self.on_fill = gateway.on_fill
-        self.order_state = gateway.order_state
-        self.find = gateway.find
-        self.resolve = gateway.resolve
-        self.claim_exit = gateway.claim_exit
-        self.release_exit = gateway.release_exit
-        self.exit_of = gateway.exit_of
-        self.freeze = gateway.freeze
-        self.position = gateway.position
-        self.exposure = gateway.exposure
-
-    def request(
-        self,
-        instrument: int,
-        track: Track,
-        side: Side,
-        kind: OrderType,
-        tif: TimeInForce,
-        limit: int,
-        qty: int,
-        **terms: Any,  # noqa: ANN401 - handed on
-    ) -> SendPermit:
-        """Take an order through the gates; see `GatewayPort.request`."""
-        del kind
-        return self._request(instrument, track, side, "LIMIT", tif, limit, qty, **terms)
 
 
 class ExecutionCounts:

@@ -160,6 +160,8 @@ def add_feed(
             engine.add_ticks(path, skip_bad_rows=skip_bad_rows)
         else:
             engine.add_bars(path, sessions, skip_bad_rows=skip_bad_rows, bridge=bridge)
+            if bridge is not None and all(one.kind == "bars" for one in files):
+                engine.wait_for_prints()
 
 
 def parquet_as_csv(path: Path) -> Iterator[bytes]:

@@ -146,6 +146,11 @@ impl StepEngine {
         Ok(())
     }
 
+    /// Have timers wait for the next record of their instrument, whether it shows quotes or not.
+    fn wait_for_prints(&mut self) {
+        self.core.wait_for_prints();
+    }
+
     /// Build bars of `interval_ns` for every instrument.
     fn add_bar_series(&mut self, interval_ns: i64) -> PyResult<()> {
         self.core.add_bar_series(interval_ns).map_err(errors::value)

@@ -127,9 +127,27 @@ def test_a_journal_that_takes_no_record_stops_entries_and_holds_nobody_up(tmp_pa
     assert opened.journal.dropped == 2
 
 
+class Stalled:
+    """A journal on a disk that stands still: what is appended is not durable in time."""
+
+    def __init__(self, writer):
+        self._writer = writer
+
+    def __getattr__(self, name):
+        return getattr(self._writer, name)
+
+    @property
+    def durable_seq(self):
+        return 0
+
+    def wait_durable(self, seq, timeout_s):
+        raise TimeoutError(f"record {seq} is not durable after {timeout_s} s")
+
+
 def test_a_sync_that_takes_too_long_is_a_failure_and_lets_everybody_go(tmp_path):
     async def scene():
         opened = Opened(tmp_path, timeout_s=0.0)
+        opened.journal._writer = Stalled(opened.writer)
         seqs = [opened.journal.append("ORDER_INTENT", {"order_id": n}) for n in range(3)]
         answers = await asyncio.gather(*map(opened.journal.durable, seqs))
         assert answers == [False] * 3

@@ -19,7 +19,7 @@ from qts.ops.report import BacktestResult, RunRecorder
 from qts.ops.report.capital import CapitalRecorder, capital_dict, transfer_rows
 from qts.ops.report.charts_capital import pool_lines
 from qts.ops.report.panels import capital_panels, progress_text
-from qts.ops.report.write import CAPITAL_FILES, FILES, check_target
+from qts.ops.report.write import CAPITAL_FILES, EXECUTION_FILES, FILES, check_target
 
 from .pool_samples import PAUSED, START, fill_years, pool, transfer
 
@@ -52,13 +52,13 @@ def test_a_run_without_pools_says_nothing_of_them(plain, tmp_path):
     assert plain.capital is None
     assert plain.plot_capital() is None
     out = plain.write(tmp_path / "plain")
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == FILES | EXECUTION_FILES
     assert "Capital pools" not in (out / "report.html").read_text()
 
 
 def test_a_run_with_pools_has_their_files_and_keys(pooled, tmp_path):
     out = pooled.write(tmp_path / "pooled")
-    assert {path.name for path in out.iterdir()} == FILES | CAPITAL_FILES
+    assert {path.name for path in out.iterdir()} == FILES | CAPITAL_FILES | EXECUTION_FILES
     report = json.loads((out / "report.json").read_text())
     assert report == json.loads(json.dumps(pooled.report))
     assert set(report["capital"]) == {
@@ -83,9 +83,9 @@ def test_either_report_may_be_replaced_by_the_other(plain, pooled, tmp_path):
     pooled.write(out)
     check_target(out)
     plain.write(out)
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == FILES | EXECUTION_FILES
     pooled.write(out)
-    assert {path.name for path in out.iterdir()} == FILES | CAPITAL_FILES
+    assert {path.name for path in out.iterdir()} == FILES | CAPITAL_FILES | EXECUTION_FILES
     (out / "capital_transfers.csv").unlink()
     with pytest.raises(UsageError, match="holds"):
         pooled.write(out)

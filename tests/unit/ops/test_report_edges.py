@@ -106,7 +106,7 @@ def test_the_current_directory_and_a_link_are_places_too(result, tmp_path, monke
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
     result.write(tmp_path / "link")
-    assert len(contents(real)) == 6
+    assert len(contents(real)) == 7
     assert (tmp_path / "link").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "here", "link"]
 

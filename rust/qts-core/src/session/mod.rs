@@ -376,6 +376,12 @@ impl<C: Clock> StepEngine<C> {
         self.timers.set(instrument, at_ns);
     }
 
+    /// Has timers wait for the next record of their instrument, whether it shows quotes or not: of bars that are played
+    /// as prints, nothing is known between two of them.
+    pub const fn wait_for_prints(&mut self) {
+        self.timers.wait_for_prints();
+    }
+
     /// Records how long a pipeline stage took, as a `METRIC_RECORD` event.
     pub fn record_metric(&mut self, metric: MetricId, value_ns: u64) {
         self.dispatcher.put_p3(P3Event::new(P3Payload::Metric { id: metric, value_ns }));

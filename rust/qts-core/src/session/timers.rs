@@ -18,6 +18,8 @@ pub(super) struct Timers {
     /// The latest time that was pending when the data ended: nothing fires after it.
     horizon_ns: Option<i64>,
     is_closed: bool,
+    /// Quotes stand beside made-up prints and say nothing of the time between them.
+    prints_only: bool,
 }
 
 impl Timers {
@@ -29,7 +31,13 @@ impl Timers {
             has_quoted: vec![false; instruments],
             horizon_ns: None,
             is_closed: false,
+            prints_only: false,
         }
+    }
+
+    /// Takes no quote for a market that goes on between two prints.
+    pub(super) const fn wait_for_prints(&mut self) {
+        self.prints_only = true;
     }
 
     fn has_quoted(&self, instrument: InstrumentId) -> bool {
@@ -71,7 +79,7 @@ impl Timers {
     /// A record at `now_ns` has been applied; what the venue says to it is known at `answered_ns`.
     #[inline]
     pub(super) fn on_record(&mut self, record: &MarketRecord, now_ns: i64, answered_ns: i64) {
-        let is_quote = record.bid.0 > 0 || record.ask.0 > 0;
+        let is_quote = !self.prints_only && (record.bid.0 > 0 || record.ask.0 > 0);
         if is_quote
             && let Some(has_quoted) =
                 usize::try_from(record.instrument.0).ok().and_then(|at| self.has_quoted.get_mut(at))
