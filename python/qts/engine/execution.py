@@ -136,6 +136,7 @@ class SteppedExecutions:
         )
         """The six stages."""
         self._max_wait_ns = config.max_wait_ms * _MS_NS
+        self._escaping_ns = config.escaping_timeout_ns
         core.set_answer_handler(self._on_answer)
         core.set_timer_handler(self._on_timer)
 
@@ -343,18 +344,22 @@ class SteppedExecutions:
         self._carry_out(now_ns)
 
     def _begin_day(self, now_ns: int) -> None:
-        """Give escapes that the close has held up their time anew: while the market was shut nobody could buy."""
         day = self._sessions.session_date(now_ns)
-        if day == self._day:
-            return
-        self._day = day
+        if day != self._day:
+            self._day = day
+            self.pipeline.new_session()
+
+    def _skip(self, gap_ns: int) -> None:
+        """Let time pass in which nothing happened anywhere: between prints and over night nobody could have bought."""
         for running in self._running.values():
             execution = running.execution
             if execution is not None and execution.state is State.ESCAPING:
-                execution.escape_from_ns = now_ns
+                execution.escape_from_ns += gap_ns
 
     def _at(self, now_ns: int) -> int:
-        self._now_ns = max(now_ns, self._core.now_ns or now_ns)
+        before_ns, self._now_ns = self._now_ns, max(now_ns, self._core.now_ns or now_ns)
+        if self._now_ns - before_ns > self._escaping_ns:
+            self._skip(self._now_ns - before_ns)
         self._begin_day(self._now_ns)
         return self._now_ns
 
