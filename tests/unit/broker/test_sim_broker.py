@@ -22,8 +22,8 @@ REQUEST = OrderRequest("id-0", 3, "A", "SCALP", "BUY", 7, "LIMIT", 100, "DAY")
 
 def test_order_goes_out_in_the_core_s_order_of_arguments():
     venue = Venue()
-    ack = SimBroker(venue).place(REQUEST._replace(dry_run=False))
-    assert venue.calls == [(3, "SCALP", "BUY", "LIMIT", "DAY", 100, 7)]
+    ack = SimBroker(venue).place(REQUEST._replace(dry_run=False, action="ENTRY"))
+    assert venue.calls == [(3, "SCALP", "BUY", "LIMIT", "DAY", 100, 7, "ENTRY")]
     assert ack == ("id-0", True, "sim", 41, "")
 
 
